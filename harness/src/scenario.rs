@@ -156,7 +156,7 @@ impl Scenario {
 
 fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Vec<Scenario> {
     let Some(mut base) = read_tree(source, found) else { return Vec::new() };
-    let mut cells = matrix::take(&mut base, KNOWN, found);
+    let mut cells = matrix::take(&mut base, KNOWN, source, found);
     let profiles = overlay::take_profiles(&mut base, found);
     let chosen = profiles.iter().find(|profile| selection.profile.as_deref() == Some(&*profile.name));
     overlay::values(chosen, &selection.sets, |path, value| matrix::overridden(&mut cells, path, value));

@@ -22,7 +22,7 @@ use crate::stats::Interval;
 pub use case::{Asked, Case};
 pub use check::Check;
 pub use judge::show;
-pub use variant::{Ran, Smaller, Variant};
+pub use variant::{Ran, Smaller, Variant, title as title_of};
 
 /// The version of `verdict.json`.
 pub const VERDICT_VERSION: u32 = 2;

@@ -136,7 +136,7 @@ fn namespace<'a>(plans: impl Iterator<Item = &'a Plan>) -> Result<Option<Namespa
 /// Runs it, and again as often as is allowed while it is INCONCLUSIVE.
 fn until_decided(job: &Job, args: &RunArgs, namespace: Option<Namespace>, came: &mut one::Came) -> Line {
     let show = Show { quiet: args.quiet, summary: !args.json };
-    let mut line = Line::new(job.plan.name());
+    let mut line = Line::new(&job.plan);
     loop {
         let options = Options {
             shm_dir: load::shm_dir(),

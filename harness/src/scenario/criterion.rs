@@ -1,9 +1,10 @@
 //! `[[criterion]]`: what must hold. The grammar of a criterion lives in `reports::criterion`.
 
+use super::Source;
 use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
 use super::form::{Flag, Form, Name, Requirement, Span, Text};
 use super::load::Load;
-use super::mistake::{Mistake, Origin, Rejection};
+use super::mistake::{Mistake, Origin, Rejection, place};
 use super::pattern;
 use super::rule::when;
 use super::sampling::Sampling;
@@ -11,7 +12,6 @@ use super::table::{Key, Presence, Table};
 use super::tree::Value;
 use super::unit::{duration_text, nanos};
 use super::workload::Mix;
-use super::{Source, mistake};
 use notation::suggest;
 use reports::criterion::{
     Criterion, CriterionError, CriterionPair, Field, Known, MetricId, Planned, Unsound,
@@ -418,20 +418,6 @@ fn relocate(
     let hint =
         error.hint.as_deref().unwrap_or("such as `delivery.rate >= 95%` or `coordination.time p99 < 5s`");
     Mistake::new(origin, message, hint)
-}
-
-/// `file:line`.
-fn place(origin: Origin, source: &Source) -> String {
-    match origin {
-        Origin::File { start, .. } => {
-            format!("{}:{}", source.name, mistake::line_and_column(&source.text, start).0)
-        }
-        Origin::Base { index, start, .. } => source.bases.get(index).map_or_else(String::new, |base| {
-            format!("{}:{}", base.name, mistake::line_and_column(&base.text, start).0)
-        }),
-        Origin::Set { .. } => "--set".to_owned(),
-        Origin::CommandLine => "the command line".to_owned(),
-    }
 }
 
 /// A grace period in a schedule that is `factor` times as fast.

@@ -239,6 +239,11 @@ impl<'t> Fields<'t> {
             found.push(Mistake::new(node.origin, message, tree::brackets_hint(name)));
             return Err(NoEntries::Rejected);
         };
+        // Of several files together, as each has been looked at.
+        let first_beyond = items.get(tree::ENTRIES_MAX).map_or(node.origin, |item| item.origin);
+        if !tree::fits(name, items.len(), first_beyond, found) {
+            return Err(NoEntries::Rejected);
+        }
         let open = |(index, item): (usize, &'t Node)| {
             // By its name, as `--set` addresses it; by its number if it has none.
             let path = tree::name_of(item)

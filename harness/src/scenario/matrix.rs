@@ -3,10 +3,13 @@
 //! An axis is a key and its values: `workers = [100, 300]`. Each combination is a scenario of its own, named by the
 //! file's name and its values (`load-100`); `{workers}` in any string of the file stands for the value.
 
-use super::mistake::{Mistake, Origin};
+use super::Source;
+use super::mistake::{Mistake, Origin, place};
 use super::table::Table as Declared;
 use super::tree::{Entry, Node, Table, Value, name_of};
-use notation::suggest;
+use notation::{duration, size, suggest};
+use reports::criterion::Criterion;
+use reports::units;
 
 /// Its table's name.
 pub(super) const MATRIX: &str = "matrix";
@@ -171,7 +174,7 @@ pub(super) fn overridden(cells: &mut Vec<Cell>, path: &[&str], value: &Node) {
 }
 
 /// Takes `[matrix]` out of the file's tree: one cell without values if there is none, none if it was rejected.
-pub(super) fn take(root: &mut Node, known: Known, found: &mut Vec<Mistake>) -> Vec<Cell> {
+pub(super) fn take(root: &mut Node, known: Known, source: &Source, found: &mut Vec<Mistake>) -> Vec<Cell> {
     let Value::Table(table) = &mut root.value else { return vec![Cell::default()] };
     let Some(entry) = table.remove(MATRIX) else { return vec![Cell::default()] };
     let before = found.len();
@@ -182,6 +185,9 @@ pub(super) fn take(root: &mut Node, known: Known, found: &mut Vec<Mistake>) -> V
             let message = format!("`{MATRIX}` must be a table, not {}", other.kind());
             found.push(Mistake::new(entry.key, message, HINT));
         }
+    }
+    for axis in &axes {
+        reject_same(axis, source, found);
     }
     if axes.is_empty() && found.len() == before {
         found.push(Mistake::new(entry.key, "[matrix] has no axis", HINT));
@@ -301,6 +307,63 @@ fn product(axes: &[Axis]) -> Vec<Cell> {
         };
         cells.iter().flat_map(extended).collect()
     })
+}
+
+/// A value of an axis, whatever way it is written.
+#[derive(Debug, Clone, PartialEq)]
+enum Meant {
+    Whole(i128),
+    Fraction(f64),
+    Nanos(u64),
+    Bytes(u64),
+    Percent(f64),
+    Text(String),
+}
+
+impl Meant {
+    fn by(axis: &Axis, value: &Value) -> Self {
+        let goes_to_programs = axis.path.iter().any(|key| OF_PROGRAMS.contains(&key.as_str()));
+        match value {
+            Value::String(text) if goes_to_programs => Self::Text(text.clone()),
+            Value::String(text) => duration::parse(text)
+                .map(Self::Nanos)
+                .or_else(|_| size::parse(text).map(Self::Bytes))
+                .or_else(|_| units::parse_percent(text).map(Self::Percent))
+                .or_else(|_| Criterion::parse(text).map(|criterion| Self::Text(criterion.to_string())))
+                .unwrap_or_else(|_| Self::Text(text.clone())),
+            Value::Integer(digits, radix) => {
+                i128::from_str_radix(digits, *radix).map_or_else(|_| Self::Text(digits.clone()), Self::Whole)
+            }
+            Value::Float(digits) => match digits.parse::<f64>() {
+                Ok(number) if number.fract() == 0.0 && number.abs() < EXACT_BELOW => {
+                    Self::Whole(number as i128)
+                }
+                Ok(number) => Self::Fraction(number),
+                Err(_) => Self::Text(digits.clone()),
+            },
+            other => Self::Text(other.text()),
+        }
+    }
+}
+
+/// Below it, every whole number is a float of its own.
+const EXACT_BELOW: f64 = (1_u64 << 53) as f64;
+
+/// Twins would be run, and shown, as if they were two.
+fn reject_same(axis: &Axis, source: &Source, found: &mut Vec<Mistake>) {
+    let meant: Vec<Meant> = axis.values.iter().map(|node| Meant::by(axis, &node.value)).collect();
+    for (index, value) in meant.iter().enumerate() {
+        let Some(first) = meant[..index].iter().position(|earlier| earlier == value) else { continue };
+        let (first, second) = (&axis.values[first], &axis.values[index]);
+        let message = format!(
+            "`{MATRIX}.{}` has one value twice: {} here, and {} at {}",
+            axis.name,
+            second.value.text(),
+            first.value.text(),
+            place(first.origin, source)
+        );
+        found.push(Mistake::new(second.origin, message, "list each value once"));
+    }
 }
 
 /// Two scenarios of one name would share a directory.

@@ -72,6 +72,18 @@ impl From<unit::UnitError> for Rejection {
     }
 }
 
+/// `file:line`, for messages that name a second place.
+pub(super) fn place(origin: Origin, source: &Source) -> String {
+    match origin {
+        Origin::File { start, .. } => format!("{}:{}", source.name, line_and_column(&source.text, start).0),
+        Origin::Base { index, start, .. } => source.bases.get(index).map_or_else(String::new, |base| {
+            format!("{}:{}", base.name, line_and_column(&base.text, start).0)
+        }),
+        Origin::Set { .. } => "--set".to_owned(),
+        Origin::CommandLine => "the command line".to_owned(),
+    }
+}
+
 /// Puts mistakes in the order of the text, each once.
 pub(super) fn settle(found: &mut Vec<Mistake>) {
     found.sort_by(|a, b| (a.origin, &a.message).cmp(&(b.origin, &b.message)));

@@ -306,10 +306,10 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
         (Value::Array(items), Value::Array(above))
             if above.is_empty() && !items.is_empty() && are_named(items) =>
         {
-            reject_idle(over, found);
+            reject_idle(over, place, found);
         }
         (Value::Array(_), Value::Table(above)) if above.is_empty() && matches!(place, Place::In(_)) => {
-            reject_idle(over, found);
+            reject_idle(over, place, found);
         }
         (Value::Array(items), Value::Table(above)) if matches!(place, Place::In(_)) => {
             let Place::In(table) = place else { return };
@@ -335,10 +335,14 @@ fn merge(base: &mut Node, over: &Node, place: Place, names: NewNames, found: &mu
 }
 
 /// Entries are merged by their names: none changes none.
-fn reject_idle(over: &Node, found: &mut Vec<Mistake>) {
+fn reject_idle(over: &Node, place: Place, found: &mut Vec<Mistake>) {
+    let table = match place {
+        Place::In(table) => table.name,
+        _ => "TABLE",
+    };
     let message = format!("{} without an entry changes nothing", over.value.kind());
     let hint =
-        "to take entries out, unset each: `unset = [\"criterion.NAME\"]`, or `--set '!criterion.NAME'`";
+        format!("to take entries out, unset each: `unset = [\"{table}.NAME\"]`, or `--set '!{table}.NAME'`");
     found.push(Mistake::new(over.origin, message, hint));
 }
 

@@ -15,7 +15,7 @@ use super::workload::{self, Mix, Plotted, Workload};
 use super::{criterion, seed};
 use crate::system::{FleetSpec, SystemSpec};
 use coordinator::config::{Agent, FleetShape, Policy};
-use reports::criterion::{Criterion, HostLimits, Known, MetricId};
+use reports::criterion::{Criterion, HostLimits, Known, MetricId, Planned};
 use reports::runlog::event::{CriterionSpec, PlanFacts, RoomFacts, ScenarioFacts, SourceText, Topology};
 use std::time::Duration;
 
@@ -40,6 +40,12 @@ pub struct Plan {
     notes: Vec<String>,
     undecidable: Vec<Undecidable>,
     calendar: Calendar,
+}
+
+/// What a criterion asks, as far as the grammar takes it.
+fn texts(spec: &CriterionSpec) -> impl Iterator<Item = Criterion> {
+    let texts = std::iter::once(spec.pass.as_str()).chain(spec.conditional.as_deref());
+    texts.filter_map(|text| Criterion::parse(text).ok())
 }
 
 fn words(steps: &[Step]) -> Vec<String> {
@@ -373,30 +379,30 @@ impl Plan {
         &self.undecidable
     }
 
+    /// How far its figures can go.
+    fn reach(&self) -> Planned {
+        let scenario = &self.scenario;
+        reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages)
+    }
+
     /// Those of other criteria that no run of it could fail, or none pass: names, each with a sentence fragment.
     pub fn settles(&self, criteria: &[CriterionSpec]) -> Vec<(String, String)> {
-        let scenario = &self.scenario;
-        let plan = reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages);
+        let plan = self.reach();
         let known = Known { plan: Some(&plan), host: None };
-        let texts = |spec: &CriterionSpec| [Some(spec.pass.clone()), spec.conditional.clone()];
         let why = |spec: &CriterionSpec| {
-            let unsound = |text: String| Criterion::parse(&text).ok()?.is_settled(known);
-            Some((spec.name.clone(), texts(spec).into_iter().flatten().find_map(unsound)?.message))
+            let unsound = texts(spec).find_map(|criterion| criterion.is_settled(known))?;
+            Some((spec.name.clone(), unsound.message))
         };
         criteria.iter().filter_map(why).collect()
     }
 
     /// Criteria that this host alone decides; a sentence each.
     pub fn settled_by(&self, host: &HostLimits) -> Vec<String> {
-        let texts = |spec: &CriterionSpec| [Some(spec.pass.clone()), spec.conditional.clone()];
-        let scenario = &self.scenario;
-        let plan = reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages);
+        let plan = self.reach();
         let by = |host| Known { plan: Some(&plan), host };
         self.criteria()
             .iter()
             .flat_map(texts)
-            .flatten()
-            .filter_map(|text| Criterion::parse(&text).ok())
             // Of a rehearsal, the plan may settle more than that of the scenario itself.
             .filter(|criterion| criterion.is_settled(by(None)).is_none())
             .filter_map(|criterion| criterion.is_settled(by(Some(host))))

@@ -13,6 +13,7 @@ use super::setup::Step;
 use super::shm::{RawShm, Room};
 use super::stage::{RawStage, Stage};
 use super::table::{Key, Presence, Table};
+pub(super) use super::tree::PROFILE;
 use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
 use super::{Selection, Source, criterion, fault, fleet, load, reach, sampling, setup, shm, stage, workload};
@@ -23,8 +24,6 @@ use std::fmt::Write as _;
 
 /// The only version of the format so far.
 const VERSION: u64 = 1;
-/// Tables of keys that differ, which `overlay` takes out before anything is read.
-pub(super) const PROFILE: &str = "profile";
 
 pub(super) static ROOT: Table = Table {
     name: "",

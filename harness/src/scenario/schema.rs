@@ -9,6 +9,7 @@ use super::overlay::UNSET;
 use super::relation;
 use super::root::{EXTENDS, FIXED, PROFILE, ROOT, TABLES};
 use super::table::{AnyKey, Presence, Table};
+use super::tree::ENTRIES_MAX;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -165,8 +166,7 @@ fn reference(table: &Table, definition: &str) -> Json {
         return json!({ "$ref": target });
     }
     let least = u32::from(table.required);
-    let array =
-        json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least });
+    let array = json!({ "type": "array", "description": table.says, "items": { "$ref": target }, "minItems": least, "maxItems": ENTRIES_MAX });
     if table.may_stand_alone() {
         return json!({ "description": table.says, "anyOf": [{ "$ref": target }, array] });
     }

@@ -78,6 +78,39 @@ pub(super) fn brackets_hint(name: &str) -> String {
     format!("write `[[{name}]]`, with two brackets, for each")
 }
 
+/// Tables of keys that differ, which `overlay` takes out before anything is read.
+pub(super) const PROFILE: &str = "profile";
+/// More entries of one array of tables, or of one table, are a mistake: each is checked against the others of its kind.
+pub(super) const ENTRIES_MAX: usize = 1_000;
+
+/// Whether there are no more than a file may have; `origin` is of the first that is too many.
+pub(super) fn fits(path: &str, count: usize, origin: Origin, found: &mut Vec<Mistake>) -> bool {
+    if count > ENTRIES_MAX {
+        let message = format!("`{path}` has {count} entries, and a file may have {ENTRIES_MAX}");
+        found.push(Mistake::new(origin, message, "list fewer, or split the file"));
+    }
+    count <= ENTRIES_MAX
+}
+
+/// Looked at before anything is merged or read.
+fn all_fit(node: &Node, path: &str, found: &mut Vec<Mistake>) -> bool {
+    match &node.value {
+        Value::Table(table) => {
+            let of = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+            let last = table.values().map(|entry| entry.key).max().unwrap_or(node.origin);
+            // Profiles have a bound with the matrix.
+            (path == PROFILE || fits(path, table.len(), last, found))
+                && table.iter().all(|(key, entry)| all_fit(&entry.node, &of(key), found))
+        }
+        Value::Array(items) if items.iter().any(|item| matches!(item.value, Value::Table(_))) => {
+            let first_beyond = items.get(ENTRIES_MAX).map_or(node.origin, |item| item.origin);
+            fits(path, items.len(), first_beyond, found)
+                && items.iter().all(|item| all_fit(item, path, found))
+        }
+        _ => true,
+    }
+}
+
 /// Which file of a scenario: its own, or the n-th that it extends.
 pub(super) type Which = Option<usize>;
 
@@ -101,7 +134,8 @@ pub(super) fn parse(
         let place = |span: Range<usize>| at(which, span.start, span.end);
         let value = Value::Table(convert_table(table.get_ref(), &place));
         // The root's own span is the whole text: too much to underline where a key is missing.
-        return Some(Node { origin: at(which, 0, 0), value });
+        let root = Node { origin: at(which, 0, 0), value };
+        return all_fit(&root, "", found).then_some(root);
     }
     // In a duplicated table, keys are duplicated as well: that is reported once.
     let mut reported_until = 0;

@@ -42,6 +42,33 @@ fn an_array_or_table_of_entries_that_changes_none_is_refused() {
         assert!(found.contains("without an entry changes nothing"), "{set}: {found}");
         assert!(found.contains("--set '!criterion.NAME'"), "{set}: {found}");
     }
+    let stage = "[[stage]]\nname = \"a\"\nat = \"1s\"\nworkers = 6\n[sampling]";
+    let found = changed("[sampling]", &format!("[profile.x]\nstage = []\n{stage}"));
+    assert!(found.contains("--set '!stage.NAME'") && !found.contains("criterion"), "{found}");
     let found = changed("load.duration = \"3s\"", "criterion = []");
     assert!(found.contains("an array without an entry changes nothing"), "{found}");
+}
+
+/// Each entry is checked against the others of its kind: a file of a megabyte would take minutes.
+#[test]
+fn the_entries_of_a_table_have_a_bound() {
+    let faults = |count: usize| -> String {
+        let one =
+            |n| format!("[[fault]]\nname = \"f{n}\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1s\"\n");
+        (0..count).map(one).collect()
+    };
+    let with = |count| changed("[sampling]", &(faults(count) + "[sampling]"));
+    assert_eq!(with(1_000), "no mistake\n");
+    let found = with(1_001);
+    assert!(found.contains("`fault` has 1001 entries, and a file may have 1000"), "{found}");
+    assert!(found.contains("hint: list fewer, or split the file"), "{found}");
+    // The place is that of the first that is too many.
+    let line = 19 + 5 * 1_000;
+    assert!(found.contains(&format!("at probe.toml:{line}:1")), "{found}");
+    let more = faults(600).replace("name = \"f", "name = \"g").replace("[[fault]]", "[[profile.more.fault]]");
+    let found = changed("[profile.ci]", &(faults(600) + &more + "[profile.ci]"));
+    assert!(found.contains("`fault` has 1200 entries"), "{found}");
+    let keys: String = (0..1_001).map(|n| format!("K{n} = \"1\"\n")).collect();
+    let found = changed("[profile.ci]", &format!("[profile.env.workload.env]\n{keys}[profile.ci]"));
+    assert!(found.contains("`profile.env.workload.env` has 1001 entries"), "{found}");
 }

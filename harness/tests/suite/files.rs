@@ -142,7 +142,22 @@ fn a_matrix_that_cannot_be_is_refused() {
         ("workers = 4", "must be an array of values"),
         ("workers = []", "has no value"),
         ("workers = [[1]]", "not a single value"),
-        ("workers = [4, 4]", "two scenarios whose names end in `-4`"),
+        ("workers = [4, 4]", "`matrix.workers` has one value twice: 4 here, and 4 at load.toml:"),
+        ("workers = [4, 0x4]", "`matrix.workers` has one value twice"),
+        (
+            "fault.x.cpus = [1, 1.0]",
+            "`matrix.fault.x.cpus` has one value twice: 1.0 here, and 1 at load.toml:",
+        ),
+        (
+            "load.every = [\"1s\", \"2s\", \"1000ms\"]",
+            "has one value twice: \"1000ms\" here, and \"1s\" at load.toml:",
+        ),
+        ("workload.payload = [\"1KiB\", \"1024B\"]", "`matrix.workload.payload` has one value twice"),
+        (
+            "criterion.delivery.pass = [\"delivery.rate>=95%\", \"delivery.rate >= 95.0%\"]",
+            "`matrix.criterion.delivery.pass` has one value twice",
+        ),
+        ("load.every = [\"1s/\", \"1s-\"]", "two scenarios whose names end in `-1s-`"),
         ("workers = [0]", "`fleet.workers` must be from 1"),
         ("", "[matrix] has no axis"),
     ] {
@@ -183,6 +198,9 @@ fn a_value_of_the_matrix_reaches_a_key_that_the_scenario_reads() {
         .replacen("load.every = [\"50ms\", \"100ms\"]", "workload.env.SIZE = [\"1\", \"2\"]", 1)
         .replacen("kind = \"echo\"\npayload = \"256B\"", "kind = \"exec\"\ncommand = [\"true\"]", 1);
     assert_eq!(read(&exec, &[]).unwrap().len(), 4);
+    // What a program reads may differ by how it is written.
+    let written = exec.replacen("[\"1\", \"2\"]", "[\"1s\", \"1000ms\"]", 1);
+    assert_eq!(read(&written, &[]).unwrap().len(), 4);
 }
 
 #[test]

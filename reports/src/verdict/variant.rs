@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
-use crate::runlog::event::{Arrivals, Header, JudgedBy, LoadModel, PlanFacts, Topology};
+use crate::runlog::event::{Arrivals, Header, JudgedBy, LoadModel, PlanFacts, ScenarioFacts, Topology};
 use crate::units;
 
 /// What command lines laid over the scenario file.
@@ -51,13 +51,17 @@ impl Smaller {
 
 impl Variant {
     pub fn of(header: &Header) -> Self {
-        let scenario = &header.scenario;
+        Self::planned(&header.scenario, header.rehearsal, &header.plan)
+    }
+
+    /// Of a run that need not have begun.
+    pub fn planned(scenario: &ScenarioFacts, rehearsal: Option<f64>, plan: &PlanFacts) -> Self {
         Self {
             profile: scenario.profile.clone(),
             overrides: scenario.overrides.clone(),
-            rehearsal: header.rehearsal,
+            rehearsal,
             judged_by: scenario.judged_by.clone(),
-            smaller: Smaller::of(&header.plan),
+            smaller: Smaller::of(plan),
         }
     }
 
@@ -151,7 +155,7 @@ impl Ran {
         let plan = &header.plan;
         let workers = u64::from(plan.places());
         Self {
-            title: title(header, workers),
+            title: title(plan),
             seed: header.seed,
             processes: plan.processes,
             coordinators: plan.coordinators,
@@ -163,8 +167,9 @@ impl Ran {
     }
 }
 
-fn title(header: &Header, workers: u64) -> String {
-    let plan = &header.plan;
+/// What a plan does, in a line: the title of [`Ran`].
+pub fn title(plan: &PlanFacts) -> String {
+    let workers = u64::from(plan.places());
     let workers = match plan.workers_least {
         Some(least) if u64::from(least) < workers => {
             format!("{} to {}", units::count(f64::from(least)), units::things(workers, "worker"))

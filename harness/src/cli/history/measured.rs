@@ -24,6 +24,8 @@ const NEW: &str = "new";
 const DEPTH_MAX: usize = 5;
 /// More than a project has; a bound on what is kept.
 const BENCHMARKS_MAX: usize = 10_000;
+/// What to do about a file of a benchmark that cannot be used.
+const AGAIN: &str = "run this benchmark again: cargo bench";
 /// Criterion leaves the results of benchmarks that did not run again. What is older than the newest by more than this was not measured with it.
 const TOGETHER: SignedDuration = SignedDuration::from_hours(24);
 
@@ -91,7 +93,6 @@ fn covered(path: &Path) -> Result<(CoverageFormat, BTreeMap<String, Estimate>, T
 /// The figures by their names, and when the last of them was measured.
 fn benchmarks(directory: &Path) -> Result<(BTreeMap<String, Estimate>, Timestamp), ExitCode> {
     const HINT: &str = "name the directory that Criterion writes to: target/criterion, after `cargo bench`";
-    const AGAIN: &str = "run this benchmark again: cargo bench";
     let mut places = Vec::new();
     let has_estimates =
         |path: &Path| path.file_name().is_some_and(|name| name == NEW) && path.join(ESTIMATES).is_file();
@@ -139,7 +140,7 @@ fn name(directory: &Path, place: &Path) -> Result<String, ExitCode> {
     if file.exists() {
         return bytes(&file)
             .and_then(|bytes| criterion_id(&bytes))
-            .map_err(|what| refuse(&file, &what, "run this benchmark again: cargo bench"));
+            .map_err(|what| refuse(&file, &what, AGAIN));
     }
     let path = place.parent().unwrap_or(place);
     Ok(path.strip_prefix(directory).unwrap_or(path).display().to_string())

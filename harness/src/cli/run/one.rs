@@ -7,10 +7,11 @@ use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct
 use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::fault::undo::Replayed;
-use crate::scenario::Plan;
+use crate::scenario::{Plan, Rehearsal};
 use coordinator::cli::signals;
 use reports::Judgement;
 use reports::runlog::event::EndReason;
+use reports::verdict::{Variant, title_of};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -253,6 +254,9 @@ impl View {
             }
             Notice::Smaller { workers, asked, processes } => {
                 self.processes = *processes;
+                if let Some(smaller) = self.plan.with_room_for(workers / self.plan.shape().coordinators()) {
+                    self.plan = smaller;
+                }
                 output::warn(&format!(
                     "the host has no room for all workers: {workers} of {asked}, as the scenario allows"
                 ));
@@ -264,7 +268,7 @@ impl View {
     fn introduce(&self, directory: &Path) {
         let plan = &self.plan;
         let rehearsal = plan.rehearsal().map_or(String::new(), |factor| format!(", rehearsal {factor}"));
-        output::report(&format!("{}: {}", plan.name(), plan.asks()));
+        output::report(&subject(plan));
         output::report(&format!(
             "{} processes, seed {}{rehearsal}; {BEGUN}{}",
             self.processes,
@@ -277,6 +281,18 @@ impl View {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
+    }
+}
+
+/// A line that names the scenario, and the question of its file; what is run instead, where that differs from the file.
+fn subject(plan: &Plan) -> String {
+    let facts = plan.facts();
+    let rehearsal = plan.rehearsal().map(Rehearsal::factor);
+    let variant = Variant::planned(plan.scenario_facts(), rehearsal, &facts);
+    if variant.is_plain() {
+        format!("{}: {}", plan.name(), plan.asks())
+    } else {
+        format!("{}, {}: {}", plan.name(), variant.tag(), title_of(&facts))
     }
 }
 
@@ -353,12 +369,30 @@ mod tests {
     use crate::host::PreflightError;
     use crate::scenario::{PlanOptions, Scenario, Selection, Source};
 
-    /// What becomes of a run that gets `signals` when it has ended, and that `judges` as the test says.
-    fn judged(signals: &[i32], judges: impl FnOnce() + Send + 'static) -> Followed {
+    fn smoke(sets: &[&str], rehearsal: Option<Rehearsal>) -> Plan {
         let text = include_str!("../../../../scenarios/smoke.toml").to_owned();
         let source = Source::new("scenarios/smoke.toml", text);
-        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
-        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        let scenario = Scenario::parse(&source, &Selection { profile: None, sets }).unwrap();
+        Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal })
+    }
+
+    #[test]
+    fn the_question_of_the_file_is_shown_only_where_the_file_is_run_as_it_stands() {
+        let plain = smoke(&[], None);
+        assert_eq!(subject(&plain), format!("smoke: {}", plain.asks()));
+        let changed = smoke(&["load.duration=7s"], None);
+        let said = subject(&changed);
+        assert!(said.starts_with("smoke, 1 override: ") && said.ends_with(", for 7 s"), "{said}");
+        assert!(!said.contains(changed.asks()), "{said}");
+        let rehearsed = subject(&smoke(&[], Rehearsal::of_factor(2.0)));
+        assert!(rehearsed.starts_with("smoke, rehearsal 2x: "), "{rehearsed}");
+        assert!(!rehearsed.contains(plain.asks()), "{rehearsed}");
+    }
+
+    /// What becomes of a run that gets `signals` when it has ended, and that `judges` as the test says.
+    fn judged(signals: &[i32], judges: impl FnOnce() + Send + 'static) -> Followed {
+        let plan = smoke(&[], None);
         let (signal, mut came) = unbounded_channel();
         for number in signals {
             signal.send(*number).unwrap();

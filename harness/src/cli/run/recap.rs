@@ -4,16 +4,53 @@ use super::one::Ran;
 use crate::cli::compare_args::LimitArgs;
 use crate::cli::{compare, output};
 use crate::exit::ExitCode;
+use crate::scenario::Plan;
 use reports::compare::{Comparison, Side};
-use reports::verdict::show;
+use reports::verdict::{CriterionResult, show};
 use reports::{Criterion, Judgement, units};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+/// So many digits of a hash show a reader which text is meant.
+const HASH_SHOWN: usize = 12;
+
+/// What was run: runs that agree in all of it repeat each other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct What {
+    scenario: String,
+    /// As given on the command line. Two files with the same text are one scenario, so it tells none apart.
+    file: String,
+    /// Of the text of the file, and of those that it extends.
+    sha256: String,
+    profile: Option<String>,
+    overrides: Vec<String>,
+    rehearsal: Option<String>,
+}
+
+impl What {
+    fn of(plan: &Plan) -> Self {
+        let facts = plan.scenario_facts();
+        Self {
+            scenario: facts.name.clone(),
+            file: facts.file.clone(),
+            sha256: facts.sha256.clone(),
+            profile: facts.profile.clone(),
+            overrides: facts.overrides.clone(),
+            rehearsal: plan.rehearsal().map(|factor| factor.to_string()),
+        }
+    }
+
+    /// The part that is run, with the name of its scenario in a matrix.
+    fn is_same(&self, other: &Self) -> bool {
+        let part = |what: &Self| Self { file: String::new(), ..what.clone() };
+        part(self) == part(other)
+    }
+}
+
 /// A run, with those before it that were INCONCLUSIVE.
 pub(super) struct Line {
-    scenario: String,
+    what: What,
     /// Of the last one, which counts.
     pub(super) exit: ExitCode,
     pub(super) is_stopped: bool,
@@ -23,9 +60,13 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(scenario: &str) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self::of(What::of(plan))
+    }
+
+    fn of(what: What) -> Self {
         Self {
-            scenario: scenario.to_owned(),
+            what,
             exit: ExitCode::Bug,
             is_stopped: false,
             judgement: None,
@@ -45,6 +86,16 @@ impl Line {
     /// How often it was run again.
     pub(super) fn retries(&self) -> u32 {
         self.attempts.saturating_sub(1)
+    }
+
+    /// A fleet that is smaller than asked for is another one: `12 of 40 workers`.
+    fn smaller(&self) -> Option<String> {
+        Some(self.judgement.as_ref()?.variant.smaller?.words())
+    }
+
+    /// Whether it repeats `other`.
+    fn repeats(&self, other: &Self) -> bool {
+        self.what.is_same(&other.what) && self.smaller() == other.smaller()
     }
 
     fn headline(&self) -> String {
@@ -119,10 +170,10 @@ impl Recap {
             let directory =
                 line.directories.last().map(|path| path.display().to_string()).unwrap_or_default();
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  {:<width$}  {}  {directory}", line.headline(), line.scenario);
+            let _ = writeln!(text, "  {:<width$}  {}  {directory}", line.headline(), self.label(line));
         }
-        for (scenario, spreads) in self.spreads() {
-            let _ = writeln!(text, "\n{scenario}: {}", units::things(spreads.runs as u64, "run"));
+        for spreads in self.spreads() {
+            let _ = writeln!(text, "\n{}: {}", spreads.label, units::things(spreads.runs as u64, "run"));
             for spread in &spreads.criteria {
                 let _ = writeln!(text, "  {}", spread.words());
             }
@@ -140,7 +191,9 @@ impl Recap {
             .iter()
             .map(|line| {
                 serde_json::json!({
-                    "scenario": line.scenario,
+                    "scenario": line.what.scenario,
+                    "file": line.what.file,
+                    "sha256": line.what.sha256,
                     "verdict": line.judgement.as_ref().map(|judgement| judgement.verdict.word()),
                     "exit": line.exit.code(),
                     "run": line.directories.last(),
@@ -149,10 +202,10 @@ impl Recap {
                 })
             })
             .collect();
-        let spreads: BTreeMap<&str, serde_json::Value> = self
+        let spreads: serde_json::Map<String, serde_json::Value> = self
             .spreads()
             .into_iter()
-            .map(|(scenario, spreads)| (scenario, spreads.criteria.iter().map(Spread::json).collect()))
+            .map(|spreads| (spreads.label, spreads.criteria.iter().map(Spread::json).collect()))
             .collect();
         let mut whole = serde_json::json!({ "planned": self.total, "exit": exit.code(), "runs": runs, "spread": spreads });
         if let Some(found) = compared {
@@ -161,42 +214,70 @@ impl Recap {
         whole
     }
 
-    /// Of the scenarios that were run more than once, in the order of their names.
-    fn spreads(&self) -> BTreeMap<&str, Spreads> {
-        let mut by_scenario: BTreeMap<&str, Vec<&Judgement>> = BTreeMap::new();
+    /// Runs of the same, in the order in which each was first run.
+    fn groups(&self) -> Vec<Vec<&Line>> {
+        let mut groups: Vec<Vec<&Line>> = Vec::new();
         for line in &self.lines {
-            if let Some(judgement) = &line.judgement {
-                by_scenario.entry(&line.scenario).or_default().push(judgement);
+            match groups.iter_mut().find(|group| group[0].repeats(line)) {
+                Some(group) => group.push(line),
+                None => groups.push(vec![line]),
             }
         }
-        by_scenario.retain(|_, judgements| judgements.len() > 1);
-        by_scenario.into_iter().map(|(scenario, judgements)| (scenario, Spreads::of(&judgements))).collect()
+        groups
+    }
+
+    /// What readers call what was run: the scenario's name, and as much besides as tells it from all others of this name.
+    fn label(&self, line: &Line) -> String {
+        let file = |line: &Line| format!("{} ({})", line.what.scenario, line.what.file);
+        let hash = |line: &Line| {
+            let hash: String = line.what.sha256.chars().take(HASH_SHOWN).collect();
+            format!("{} ({}, SHA-256 {hash})", line.what.scenario, line.what.file)
+        };
+        let forms: [&dyn Fn(&Line) -> String; 3] = [&|line| line.what.scenario.clone(), &file, &hash];
+        let differs = |other: &&Line| !other.what.is_same(&line.what);
+        let tells = |form: &&&dyn Fn(&Line) -> String| {
+            !self.lines.iter().filter(differs).any(|other| form(other) == form(line))
+        };
+        let label = forms.iter().find(tells).map_or_else(|| hash(line), |form| form(line));
+        line.smaller().map_or_else(|| label.clone(), |smaller| format!("{label}, {smaller}"))
+    }
+
+    /// Of what was run more than once.
+    fn spreads(&self) -> Vec<Spreads> {
+        let spreads = |group: Vec<&Line>| {
+            let judgements: Vec<&Judgement> =
+                group.iter().filter_map(|line| line.judgement.as_ref()).collect();
+            (judgements.len() > 1).then(|| Spreads::of(self.label(group[0]), &judgements))
+        };
+        self.groups().into_iter().filter_map(spreads).collect()
     }
 }
 
 struct Spreads {
+    label: String,
     runs: usize,
     criteria: Vec<Spread>,
 }
 
+/// What makes two criteria of two runs the same one: a name alone may stand for another question.
+fn identity(found: &CriterionResult) -> (&str, &str, &str) {
+    (&found.name, &found.pass, &found.unit)
+}
+
 impl Spreads {
-    fn of(judgements: &[&Judgement]) -> Self {
-        let names =
-            judgements.iter().flat_map(|judgement| &judgement.criteria).map(|found| found.name.as_str());
-        let mut seen: Vec<&str> = Vec::new();
-        for name in names {
-            if !seen.contains(&name) {
-                seen.push(name);
-            }
-        }
-        let criteria = seen.into_iter().filter_map(|name| {
-            let of_run = |judgement: &&Judgement| {
-                judgement.criteria.iter().find(|found| found.name == name).and_then(|found| found.value)
-            };
-            let first = judgements[0].criteria.iter().find(|found| found.name == name)?;
-            Spread::of(name, (&first.unit, &first.pass), judgements.iter().filter_map(of_run).collect())
+    fn of(label: String, judgements: &[&Judgement]) -> Self {
+        let results = || judgements.iter().flat_map(|judgement| &judgement.criteria);
+        let mut seen = BTreeSet::new();
+        let first = results().filter(|found| seen.insert(identity(found)));
+        let criteria = first.filter_map(|first| {
+            let same = results().filter(|found| identity(found) == identity(first));
+            Spread::of(
+                &first.name,
+                (&first.unit, &first.pass),
+                same.filter_map(|found| found.value).collect(),
+            )
         });
-        Self { runs: judgements.len(), criteria: criteria.collect() }
+        Self { label, runs: judgements.len(), criteria: criteria.collect() }
     }
 }
 
@@ -272,6 +353,7 @@ impl Spread {
     fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "criterion": self.criterion,
+            "pass": self.pass,
             "unit": self.unit,
             "values": self.values,
             "mean": self.mean,
@@ -303,6 +385,81 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{PlanOptions, Scenario, Selection, Source};
+    use crate::synthetic::Synthetic;
+
+    /// A run of a file with this name, in which the criterion `delivery` asks for `pass`.
+    fn line(file: &str, pass: &str) -> Line {
+        let text = include_str!("../../../../scenarios/smoke.toml");
+        let asked = "pass = \"delivery.rate >= 100%\"";
+        assert!(text.contains(asked));
+        let source = Source::new(file, text.replacen(asked, &format!("pass = \"{pass}\""), 1));
+        let scenario = Scenario::parse(&source, &Selection::default()).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: Some(1), fallback_seed: 1, rehearsal: None });
+        let mut line = Line::new(&plan);
+        line.push(Ran {
+            exit: ExitCode::Pass,
+            directory: None,
+            judgement: Some(Synthetic::of(&plan).judge_as_it_is()),
+            is_stopped: false,
+        });
+        line
+    }
+
+    fn recap(lines: Vec<Line>) -> Recap {
+        Recap { total: lines.len(), lines }
+    }
+
+    /// The unit of `delivery` in each spread, with its number of values.
+    fn delivery(recap: &Recap) -> Vec<(String, String, u64)> {
+        let json = recap.json(ExitCode::Pass, None);
+        let spreads = json["spread"].as_object().unwrap();
+        let of = |(label, spread): (&String, &serde_json::Value)| {
+            let found =
+                spread.as_array().unwrap().iter().find(|found| found["criterion"] == "delivery").unwrap();
+            let unit = found["unit"].as_str().unwrap().to_owned();
+            (label.clone(), unit, found["values"].as_u64().unwrap())
+        };
+        spreads.iter().map(of).collect()
+    }
+
+    const SLOW: &str = "coordination.time max < 3s";
+
+    #[test]
+    fn runs_of_two_files_that_have_one_name_are_not_mixed() {
+        let lines = || ["a.toml", "b.toml", "a.toml", "b.toml"].into_iter();
+        let asked = |file: &str| if file == "a.toml" { "delivery.rate >= 100%" } else { SLOW };
+        let both = recap(lines().map(|file| line(file, asked(file))).collect());
+        let of = |label: &str, unit: &str| (label.to_owned(), unit.to_owned(), 2);
+        assert_eq!(delivery(&both), [of("smoke (a.toml)", "ratio"), of("smoke (b.toml)", "seconds")]);
+        let text = both.text(ExitCode::Pass);
+        assert!(text.contains("\nsmoke (a.toml): 2 runs\n"), "{text}");
+        assert_eq!(text.matches("smoke (b.toml)").count(), 3, "{text}");
+        // One file that has changed between its runs has a name that tells nothing.
+        let changed = recap(
+            ["delivery.rate >= 100%", SLOW].repeat(2).into_iter().map(|pass| line("a.toml", pass)).collect(),
+        );
+        let labels: Vec<String> = delivery(&changed).into_iter().map(|(label, ..)| label).collect();
+        assert!(labels.len() == 2 && labels.iter().all(|label| label.contains("SHA-256")), "{labels:?}");
+    }
+
+    #[test]
+    fn the_same_text_is_one_scenario_in_whichever_file_it_stands() {
+        let same = recap(vec![line("a.toml", SLOW), line("b.toml", SLOW)]);
+        assert_eq!(delivery(&same), [("smoke".to_owned(), "seconds".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_name_that_stands_for_two_criteria_has_a_spread_of_each() {
+        let lines = [line("a.toml", SLOW), line("a.toml", "delivery.rate >= 100%"), line("a.toml", SLOW)];
+        let judgements: Vec<&Judgement> = lines.iter().filter_map(|line| line.judgement.as_ref()).collect();
+        let spreads = Spreads::of("it".to_owned(), &judgements);
+        let delivery: Vec<_> =
+            spreads.criteria.iter().filter(|spread| spread.criterion == "delivery").collect();
+        // The other one has one value.
+        let [spread] = delivery[..] else { panic!("{delivery:?}") };
+        assert_eq!((spread.pass.as_str(), spread.values), (SLOW, 2));
+    }
 
     const P99: (&str, &str) = ("seconds", "coordination.time p99 < 1s");
     const RATE: (&str, &str) = ("ratio", "delivery.rate >= 100%");

@@ -99,7 +99,7 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
         }
         output::report(&before(&resumes.run));
     }
-    let mut line = Line::new(plan.name());
+    let mut line = Line::new(&plan);
     let options = Options {
         shm_dir: load::shm_dir(),
         undo_dir: load::undo_dir(),
