@@ -4,6 +4,8 @@
 //! machine are compared as ratios within one run, and never with another machine's.
 #![forbid(unsafe_code)]
 
+pub mod steady;
+
 use coordinator::bus::directory::SHM;
 use coordinator::bus::error::BusError;
 use coordinator::bus::view::{Control, Region, Stamped};

@@ -234,11 +234,12 @@ fn table(
 mod tests {
     use super::*;
     use crate::scenario::{Plan, PlanOptions, Scenario, Selection, Source};
+    use crate::synthetic;
 
     fn question(text: &str, runs: u64) -> Question {
         let scenario = Scenario::parse(&Source::new("x.toml", text), &Selection::default()).unwrap();
         let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 0, rehearsal: None });
-        Question { header: Synthetic::of(&plan).header().clone(), runs, seed: 1, processes: 24 }
+        Question { header: synthetic::header_of(&plan), runs, seed: 1, processes: 24 }
     }
 
     fn holds(text: &str, runs: u64) {

@@ -150,7 +150,7 @@ pub fn conduct(
     }
     let covers = Covers::new(options.namespace);
     let plan = host::fitted(plan, &options.shm_dir);
-    let warnings = host::preflight(&plan, &options.shm_dir)?;
+    let warnings = preflight(&plan, &options)?;
     prepare_undo(&plan, &options.undo_dir)?;
     if let Some(asked) = plan.workers_asked() {
         observe(Notice::Smaller {
@@ -202,6 +202,16 @@ fn named_runs(place: &Place) -> Option<PathBuf> {
         Place::Below(runs) => Some(runs.clone()),
         Place::Resumes(_) => None,
     }
+}
+
+/// What may make the run's figures or its end worse here.
+fn preflight(plan: &Plan, options: &Options) -> Result<Vec<Capability>, PreflightError> {
+    let mut warnings = host::preflight(plan, &options.shm_dir)?;
+    // What a resumed run has written already is not known to be little.
+    if let Place::Below(runs) = &options.place {
+        warnings.extend(host::preflight_room(plan, runs)?);
+    }
+    Ok(warnings)
 }
 
 /// Faults that the kernel does not undo need a journal.

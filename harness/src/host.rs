@@ -4,9 +4,10 @@
 //! how to fix what is missing; [`preflight`] refuses a plan that the host cannot carry out, before
 //! anything has been started. `read` is the one place that asks the kernel about the host, here and for the
 //! sampler, with `cgroup` and `program` for what takes more than a file. `parse`, `judge` and `identity` are
-//! pure. Deliberately absent: changing anything.
+//! pure, and `footprint` is what a run writes. Deliberately absent: changing anything.
 
 mod cgroup;
+mod footprint;
 mod identity;
 mod judge;
 mod parse;
@@ -23,6 +24,9 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use thiserror::Error;
+
+pub(crate) use footprint::preflight_room;
+pub use footprint::{Footprint, room_for};
 
 /// Where fleets keep their shared memory by default.
 pub const SHM_DIR: &str = "/dev/shm";
@@ -96,7 +100,7 @@ impl Need {
             groups: groups_of(plan),
             file_bytes: shape.file_bytes(),
             mapped_bytes: shape.shm_bytes(),
-            log_bytes: log_bytes(plan),
+            log_bytes: Footprint::of(plan).log_bytes,
             fds: shape.fds_max(),
             processes: u64::from(shape.processes_with_guard())
                 + plan.faults().iter().map(|fault| u64::from(fault.action().processes())).sum::<u64>()
@@ -156,17 +160,6 @@ fn disk_dirs(plan: &Plan) -> Vec<String> {
         [] => plan.covered().into_iter().flatten().map(str::to_owned).collect(),
         [..] => Vec::new(),
     }
-}
-
-/// What a run will write down, about: a row for each process in each sweep.
-fn log_bytes(plan: &Plan) -> u64 {
-    /// Measured: a fleet of 708 over 30 days takes 1.6 GB.
-    const ROW: u64 = 10;
-    const SWEEP: u64 = 512;
-    let load = plan.load().warm_up() + plan.load().duration();
-    let sweeps = (load.as_nanos() / plan.sampling().every().as_nanos().max(1)) as u64;
-    let a_sweep = u64::from(plan.shape().processes_with_guard()) * ROW + SWEEP;
-    sweeps.saturating_mul(a_sweep)
 }
 
 /// A program of the scenario, and the directory that it is started in.

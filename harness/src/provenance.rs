@@ -164,7 +164,7 @@ fn quoted(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::scenario::Base;
-    use crate::synthetic::Synthetic;
+    use crate::synthetic;
 
     type Bend = fn(&mut Header);
 
@@ -179,7 +179,7 @@ mod tests {
 
     /// As a log has it: written and read again.
     fn logged(plan: &Plan) -> Header {
-        let header = Synthetic::of(plan).header().clone();
+        let header = synthetic::header_of(plan);
         serde_json::from_str(&serde_json::to_string(&header).unwrap()).unwrap()
     }
 

@@ -20,6 +20,7 @@ use reports::runlog::event::{
 use reports::runlog::{Reader, Writer};
 use reports::verdict::LogState;
 use reports::{Case, Judgement};
+use std::io::Write;
 
 pub const SECOND_NS: u64 = 1_000_000_000;
 pub const MS_NS: u64 = 1_000_000;
@@ -41,19 +42,7 @@ pub struct Synthetic {
 impl Synthetic {
     /// Of a fleet that does all that its plan asks.
     pub fn of(plan: &Plan) -> Self {
-        Self::of_header(header(&Request {
-            plan: plan.clone(),
-            host: host::facts(),
-            build: host::build(),
-            command: format!("harness run {} --seed {}", plan.scenario_facts().file, plan.seed()),
-            started_utc: "2026-01-02T03:04:05Z".to_owned(),
-            run_id: "20260102T030405Z-000000".to_owned(),
-            shm_dir: "/dev/shm".into(),
-            undo_dir: "/dev/null".into(),
-            commands_output: "/dev/null".into(),
-            covers: Covers::default(),
-            follows: None,
-        }))
+        Self::of_header(header_of(plan))
     }
 
     /// As [`Self::of`], of a header that may have been changed.
@@ -64,16 +53,27 @@ impl Synthetic {
     /// As [`Self::of_header`]. Sweeps show no more processes than so many, and say that all were there: such a log
     /// contradicts itself, and is for [`Self::judge_as_it_is`] alone.
     pub fn of_some(header: Header, processes: usize) -> Self {
-        let plan = header.plan.clone();
-        let mut agents = agents(&plan);
+        let mut agents = agents(&header.plan);
         agents.truncate(processes.max(3));
+        Self::made(header, &agents, &agents)
+    }
+
+    /// As [`Self::of_header`], with sweeps that show no process but the harness: those of a month do not fit into memory.
+    /// Its log is for [`Self::write`], which asks for the rows of each.
+    pub fn without_rows(header: Header) -> Self {
+        let agents = agents(&header.plan);
+        Self::made(header, &agents, &[])
+    }
+
+    fn made(header: Header, agents: &[AgentInfo], shown: &[AgentInfo]) -> Self {
+        let plan = header.plan.clone();
         let mut events = vec![
             (0, Event::Header(Box::new(header))),
             (0, begins(Phase::Launch)),
             (
                 LAUNCHED_NS,
                 Event::Agents(Agents {
-                    agents: agents.clone(),
+                    agents: agents.to_vec(),
                     launch_ns: LAUNCH_NS,
                     bare_forks_ns: Some(30 * MS_NS),
                 }),
@@ -96,13 +96,13 @@ impl Synthetic {
             if due_ns >= end_ns {
                 break;
             }
-            let sample = sweep::of(number, due_ns, &plan, &agents);
+            let sample = sweep::of(number, due_ns, &plan, shown);
             events.push((sample.started_ns + sample.took_ns, Event::Sample(sample)));
             due_ns += plan.sample_every_ns.max(1);
         }
         let mut run = Self { events, next: None };
         run.events.sort_by_key(|(at_ns, _)| *at_ns);
-        run.conclude(&agents, end_ns, EndReason::Completed);
+        run.conclude(agents, end_ns, EndReason::Completed);
         run.settle();
         run
     }
@@ -209,10 +209,20 @@ impl Synthetic {
 
     /// The bytes of its run log; of its first segment, if it has several.
     pub fn log(&self) -> Result<Vec<u8>, LogError> {
-        let mut log = Writer::new(Vec::new());
+        self.write(Vec::new(), |_| {})
+    }
+
+    /// Writes its run log, that of its first segment if it has several. Each sweep is changed by `finish` before it is written.
+    pub fn write<W: Write>(&self, out: W, mut finish: impl FnMut(&mut Sample)) -> Result<W, LogError> {
+        let mut log = Writer::new(out);
         for (at_ns, event) in &self.events {
-            log.append(*at_ns, event.clone())?;
+            let mut event = event.clone();
+            if let Event::Sample(sample) = &mut event {
+                finish(sample);
+            }
+            log.append(*at_ns, event)?;
         }
+        log.flush()?;
         Ok(log.into_inner())
     }
 
@@ -242,6 +252,23 @@ impl Synthetic {
     pub fn events(&self) -> &[(u64, Event)] {
         &self.events
     }
+}
+
+/// The first line of its log, which the harness writes for the same plan.
+pub fn header_of(plan: &Plan) -> Header {
+    header(&Request {
+        plan: plan.clone(),
+        host: host::facts(),
+        build: host::build(),
+        command: format!("harness run {} --seed {}", plan.scenario_facts().file, plan.seed()),
+        started_utc: "2026-01-02T03:04:05Z".to_owned(),
+        run_id: "20260102T030405Z-000000".to_owned(),
+        shm_dir: "/dev/shm".into(),
+        undo_dir: "/dev/null".into(),
+        commands_output: "/dev/null".into(),
+        covers: Covers::default(),
+        follows: None,
+    })
 }
 
 /// Lets the segment of a header follow the last line of the one before.

@@ -8,6 +8,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod contention;
+pub(crate) mod deaths;
 mod distribution;
 mod each;
 mod faults;

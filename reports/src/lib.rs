@@ -29,7 +29,7 @@ pub mod verdict;
 pub use criterion::{Criterion, CriterionError, CriterionPair};
 pub use facts::{Facts, LiveView};
 pub use run_dir::{
-    Another, HeaderCheck, JudgeError, Judged, judge, judge_by, judge_log, judge_logs, read_verdict, report,
-    report_lost, report_remembered, report_to, summarise, unfinished, write_whole,
+    Another, HeaderCheck, JudgeError, Judged, Making, judge, judge_by, judge_log, judge_logs, read_verdict,
+    report, report_lost, report_remembered, report_to, summarise, unfinished, write_whole,
 };
 pub use verdict::{Case, Judgement, Verdict};

@@ -14,6 +14,7 @@ mod unfinished;
 
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -147,22 +148,33 @@ pub fn write_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
 pub fn report(run_dir: &Path, check: HeaderCheck) -> Result<Judged, JudgeError> {
-    report_to(run_dir, check, None, None).map(|(judged, _)| judged)
+    report_to(run_dir, check, &Making::default()).map(|(judged, _)| judged)
 }
 
-/// As [`report`], and what was found. With `out` the documents go to that directory, which is made if it is not there, and
-/// nothing is written to the run's own; with `another` it is judged by the criteria of another scenario file than the one that
-/// ran.
+/// How the documents of a run are made, where that is not as its end makes them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Making<'a> {
+    /// They go to this directory, which is made if it is not there, and nothing is written to the run's own.
+    pub out: Option<&'a Path>,
+    /// The run is judged by the criteria of another scenario file than the one that ran.
+    pub another: Option<&'a Another>,
+    /// How far apart the samples of `samples.csv` are; as far as [`csv::sweep_step`](crate::render::csv::sweep_step) says if
+    /// it is not given.
+    pub samples_every: Option<Duration>,
+}
+
+/// As [`report`], and what was found.
 pub fn report_to(
     run_dir: &Path,
     check: HeaderCheck,
-    out: Option<&Path>,
-    another: Option<&Another>,
+    making: &Making<'_>,
 ) -> Result<(Judged, Facts), JudgeError> {
-    let mut documents = match out {
+    let another = making.another;
+    let documents = match making.out {
         Some(out) if !make_place(run_dir, out)? => Documents::apart(out),
         _ => Documents::new(run_dir),
     };
+    let mut documents = documents.with_samples_every(making.samples_every);
     let (case, log) = read::run(run_dir, check, another, |facts, record| documents.tabulate(facts, record))?;
     let judgement = case.judgement(&log);
     another::applies(run_dir, &judgement, &case.facts().header, another)?;

@@ -261,6 +261,9 @@ pub struct ReportArgs {
     /// Judge by the criteria of this scenario file; unless it is the one that ran, the verdict satisfies no gate
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
+    /// Show the samples in samples.csv this far apart, such as 5s; otherwise they are as many as a spreadsheet loads at most
+    #[arg(long, value_name = "TIME", value_parser = notation::duration::parse)]
+    pub samples_every: Option<u64>,
     /// Print the verdict as JSON instead of a summary
     #[arg(long)]
     pub json: bool,

@@ -5,7 +5,7 @@ use super::{load, output};
 use crate::calibrate::{self, Calibration, Clean, Count, Fired, Found, Question, SIZES};
 use crate::exit::ExitCode;
 use crate::scenario::Plan;
-use crate::synthetic::Synthetic;
+use crate::synthetic;
 use reports::runlog::event::{Arrivals, LoadModel};
 use reports::stats::Interval;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn calibrate(args: &CalibrateArgs) -> ExitCode {
             return ExitCode::Usage;
         }
         let question = Question {
-            header: Synthetic::of(plan).header().clone(),
+            header: synthetic::header_of(plan),
             runs: args.runs,
             seed: plan.seed(),
             processes: usize::try_from(args.processes).unwrap_or(usize::MAX),

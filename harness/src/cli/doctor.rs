@@ -5,22 +5,25 @@ use super::run::allowed;
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::fault::undo;
-use crate::host::{self, Capability, NO_JOURNAL_REMEDY, Need, Status};
+use crate::host::{self, Capability, Footprint, NO_JOURNAL_REMEDY, Need, Status};
+use crate::scenario::Plan;
 use anstyle::{AnsiColor, Style};
 use coordinator::cli::limits::TooLow;
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// Where runs go if nothing else is said.
+const RUNS: &str = "runs";
+
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
-    let need = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
-        Ok(plans) => plans
-            .into_iter()
-            .flatten()
-            .map(|plan| Need::of(&host::fitted(plan, &load::shm_dir())))
-            .fold(Need::default(), Need::most),
+    let plans: Vec<Plan> = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
+        Ok(plans) => plans.into_iter().flatten().map(|plan| host::fitted(plan, &load::shm_dir())).collect(),
         Err(code) => return code,
     };
+    let need = plans.iter().map(Need::of).fold(Need::default(), Need::most);
+    let most = plans.iter().map(Footprint::of).max_by_key(|footprint| footprint.total()).unwrap_or_default();
     let mut capabilities = host::examine(&load::shm_dir(), &need);
+    capabilities.push(host::room_for(most, Path::new(RUNS)));
     capabilities.push(own_limits());
     capabilities.push(journals(&load::undo_dir(), &need));
     let shown = if args.json { json(&capabilities) } else { text(&capabilities) };

@@ -3,6 +3,7 @@
 use super::args::PlanArgs;
 use super::{load, output};
 use crate::exit::ExitCode;
+use crate::host::Footprint;
 use crate::scenario::unit::{bytes_text, duration_text};
 use crate::scenario::{Plan, Step};
 use coordinator::config::FleetShape;
@@ -24,12 +25,14 @@ pub(super) fn plan(args: &PlanArgs) -> ExitCode {
 }
 
 fn json(plan: &Plan) -> serde_json::Value {
+    let footprint = Footprint::of(plan);
     serde_json::json!({
         "scenario": plan.scenario_facts(),
         "seed": plan.seed(),
         "rehearsal": plan.rehearsal().map(crate::scenario::Rehearsal::factor),
         "plan": plan.facts(),
         "shm_inodes": plan.shape().shm_inodes(),
+        "written_bytes": { "log": footprint.log_bytes, "documents": footprint.documents_bytes },
         "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
         "criteria": plan.criteria(),
         "undecidable": plan.undecidable().iter().map(|found| &*found.criterion).collect::<Vec<_>>(),
@@ -147,6 +150,7 @@ fn rows(plan: &Plan) -> Vec<(&'static str, String)> {
                 None => format!("every {}, no PSS", short(sampling.every())),
             },
         ),
+        ("writes", Footprint::of(plan).words()),
         ("seed", plan.seed().to_string()),
     ];
     rows.extend(size_over_time(plan));

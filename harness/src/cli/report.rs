@@ -7,12 +7,13 @@ use crate::provenance::contradiction;
 use coordinator::cli::outlet;
 use reports::layout::REPORT;
 use reports::render::{json, side_by_side};
-use reports::{Facts, JudgeError, Judged};
+use reports::{Facts, JudgeError, Judged, Making};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// The page of several runs, in the directory of their documents.
 const PAGE: &str = "side-by-side.html";
@@ -25,7 +26,9 @@ pub(super) fn report(args: &ReportArgs) -> ExitCode {
         Err(refused) => return refused,
     };
     let made = |run: &Path, out: Option<&Path>| {
-        let made = reports::report_to(run, contradiction, out, another.as_ref());
+        let samples_every = args.samples_every.map(Duration::from_nanos);
+        let making = Making { out, another: another.as_ref(), samples_every };
+        let made = reports::report_to(run, contradiction, &making);
         made.map_or_else(|error| (Err(error), None), |(judged, facts)| (Ok(judged), Some(facts)))
     };
     match &distinct(&args.runs)[..] {

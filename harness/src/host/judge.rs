@@ -28,15 +28,15 @@ pub(super) const DISKS: &str = "disk faults (FUSE)";
 /// An estimate, and so only ever a warning.
 const PROCESS_BYTES: u64 = 1 << 20;
 
-fn ok(name: &'static str, found: String) -> Capability {
+pub(super) fn ok(name: &'static str, found: String) -> Capability {
     Capability { name, status: Status::Ok, found, remedy: None }
 }
 
-fn warn(name: &'static str, found: String, remedy: impl Into<String>) -> Capability {
+pub(super) fn warn(name: &'static str, found: String, remedy: impl Into<String>) -> Capability {
     Capability { name, status: Status::Warn, found, remedy: Some(remedy.into()) }
 }
 
-fn missing(name: &'static str, found: String, remedy: impl Into<String>) -> Capability {
+pub(super) fn missing(name: &'static str, found: String, remedy: impl Into<String>) -> Capability {
     Capability { name, status: Status::Missing, found, remedy: Some(remedy.into()) }
 }
 

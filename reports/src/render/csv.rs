@@ -2,12 +2,13 @@
 //! are given in UTC for people and in seconds since the start for sums. Written row by row.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Table;
 use crate::facts::Facts;
-use crate::runlog::event::{AgentSample, Event, Header, Record, Role, Round, Sample};
+use crate::runlog::event::{AgentSample, Event, Header, PlanFacts, Record, Role, Round, Sample};
 use crate::verdict::Variant;
 
 /// The run's own clock in UTC. If the header's start cannot be read, the column stays empty.
@@ -70,16 +71,42 @@ impl Variation {
     }
 }
 
-/// A row an agent and sweep.
+/// What a spreadsheet loads, beside the names of the columns.
+const ROWS_MAX: u64 = (1 << 20) - 1;
+
+/// Which sweeps `samples.csv` shows: each n-th, those that are `wished` apart or a little more. Without a wish these are all, or as
+/// many as a spreadsheet loads if that is fewer; then sweeps that read PSS are among them.
+pub fn sweep_step(plan: &PlanFacts, wished: Option<Duration>) -> u64 {
+    let every_ns = plan.sample_every_ns.max(1);
+    if let Some(wished) = wished {
+        return u64::try_from(wished.as_nanos().div_ceil(u128::from(every_ns))).unwrap_or(u64::MAX).max(1);
+    }
+    let sweeps = plan.warm_up_ns.saturating_add(plan.duration_ns) / every_ns + 1;
+    // The harness has a row as well.
+    let rows = sweeps.saturating_mul(u64::from(plan.processes) + 1);
+    least_step(rows, (plan.pss_every_ns / every_ns).max(1))
+}
+
+/// That leaves no more than [`ROWS_MAX`] of so many rows, in step with each `pss`-th sweep.
+fn least_step(rows: u64, pss: u64) -> u64 {
+    let least = rows.div_ceil(ROWS_MAX).max(1);
+    if least > pss {
+        return least.next_multiple_of(pss);
+    }
+    (least..=pss).find(|step| pss.is_multiple_of(*step)).unwrap_or(pss)
+}
+
+/// A row an agent and sweep, of each n-th sweep.
 #[derive(Debug)]
 pub struct Samples<W: Write> {
+    step: u64,
     out: csv::Writer<W>,
     clock: Clock,
     variation: Variation,
 }
 
 impl<W: Write> Samples<W> {
-    pub fn new(out: W, header: &Header) -> io::Result<Self> {
+    pub fn new(out: W, header: &Header, every: Option<Duration>) -> io::Result<Self> {
         let mut out = csv::Writer::from_writer(out);
         out.write_record([
             "time_utc",
@@ -114,7 +141,8 @@ impl<W: Write> Samples<W> {
             Variation::COLUMNS[1],
             Variation::COLUMNS[2],
         ])?;
-        Ok(Self { out, clock: Clock::new(header), variation: Variation::of(header) })
+        let step = sweep_step(&header.plan, every);
+        Ok(Self { step, out, clock: Clock::new(header), variation: Variation::of(header) })
     }
 
     fn write(&mut self, facts: &Facts, sample: &Sample) -> io::Result<()> {
@@ -175,7 +203,9 @@ fn commands(agent: &AgentSample) -> [String; 4] {
 
 impl<W: Write> Table<W> for Samples<W> {
     fn push(&mut self, facts: &Facts, record: &Record) -> io::Result<()> {
-        if let Event::Sample(sample) = &record.event {
+        if let Event::Sample(sample) = &record.event
+            && sample.sweep.is_multiple_of(self.step)
+        {
             self.write(facts, sample)?;
         }
         Ok(())
@@ -284,5 +314,27 @@ impl<W: Write> Table<W> for Rounds<W> {
 
     fn into_inner(self: Box<Self>) -> io::Result<W> {
         self.out.into_inner().map_err(csv::IntoInnerError::into_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_as_many_as_a_spreadsheet_loads_and_those_with_pss_are_among_them() {
+        assert_eq!(least_step(ROWS_MAX, 12), 1);
+        for rows in [ROWS_MAX + 1, 9_000_000, 13_000_000, 370_000_000, u64::MAX] {
+            for pss in [1, 4, 12, 13, 60] {
+                let step = least_step(rows, pss);
+                assert!(
+                    pss.is_multiple_of(step) || step.is_multiple_of(pss),
+                    "each {step}. where each {pss}. has PSS"
+                );
+                assert!(rows / step <= ROWS_MAX, "{rows} rows, each {step}.");
+                // As many as can be.
+                assert!(step <= 2 * pss.max(rows.div_ceil(ROWS_MAX)), "{rows} rows, each {step}.");
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use askama::Template;
 
 use super::faults::{self, FaultRow};
 use super::plot;
-use crate::facts::{Facts, WorkloadLoad};
+use crate::facts::{Facts, WorkloadLoad, deaths};
 use crate::runlog::event::{Alert, Incident, Severity, TaskFailed, WorkloadFacts};
 use crate::units;
 use crate::verdict::{CriterionResult, EvidenceResult, Judgement, Verdict};
@@ -141,8 +141,8 @@ fn draw(judgement: &Judgement, facts: &Facts, files: Vec<head::File>) -> String 
         commands: super::commands(facts),
         workloads: facts.workloads.iter().map(WorkloadLine::of).collect(),
         ledger: tables::ledger(facts),
-        deaths: tables::deaths(facts),
-        every_death: tables::every_death(facts),
+        deaths: deaths::deaths(facts),
+        every_death: deaths::every_death(facts),
         incidents: incidents(facts),
         faults,
         faults_more,

@@ -69,7 +69,10 @@ fn of_criteria(judgement: &Judgement, verdict: Verdict, ended: Option<EndReason>
     let name = first.name.replace('`', "'");
     Some(match (verdict, &first.note) {
         (Verdict::Inconclusive, Some(note)) => {
-            format!("What would decide “{name}”: {}.", note.trim_end_matches('.'))
+            format!(
+                "Run it again, longer or on a quiet host, to decide “{name}”: {}.",
+                note.trim_end_matches('.')
+            )
         }
         (Verdict::Inconclusive, None) => {
             format!(

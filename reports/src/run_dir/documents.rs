@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::draft::{Draft, replace};
 use super::{JudgeError, Judged, layout};
@@ -20,7 +21,7 @@ enum Format {
     /// A folder of drawings, each with its name.
     Folder(fn(&Facts) -> Vec<(String, String)>),
     /// Written row by row while the log is read, because it grows with the log.
-    Table(fn(Draft, &Header) -> io::Result<OpenTable>),
+    Table(fn(Draft, &Header, Option<Duration>) -> io::Result<OpenTable>),
 }
 
 /// Name and format, in the order of writing. Tables are finished last: they give way to all others.
@@ -31,9 +32,9 @@ const FORMATS: [(&str, Format); 9] = [
     ("junit.xml", Format::Drawn(junit::render)),
     ("plots", Format::Folder(plot::files)),
     ("summary.json", Format::Drawn(summary::render)),
-    ("samples.csv", Format::Table(|out, header| Ok(Box::new(csv::Samples::new(out, header)?)))),
-    ("rounds.csv", Format::Table(|out, header| Ok(Box::new(csv::Rounds::new(out, header)?)))),
-    ("latency.hlog", Format::Table(|out, header| Ok(Box::new(hlog::Log::new(out, header)?)))),
+    ("samples.csv", Format::Table(|out, header, every| Ok(Box::new(csv::Samples::new(out, header, every)?)))),
+    ("rounds.csv", Format::Table(|out, header, _| Ok(Box::new(csv::Rounds::new(out, header)?)))),
+    ("latency.hlog", Format::Table(|out, header, _| Ok(Box::new(hlog::Log::new(out, header)?)))),
 ];
 
 /// An error ends nothing: that of the first document in [`FORMATS`] is kept.
@@ -41,6 +42,8 @@ pub(super) struct Documents<'a> {
     run_dir: &'a Path,
     /// Not beside the log.
     is_apart: bool,
+    /// The wish of the one who reads `samples.csv`.
+    samples_every: Option<Duration>,
     tables: Tables,
     files: Vec<PathBuf>,
     failures: Vec<Failure>,
@@ -59,12 +62,24 @@ type Failure = (PathBuf, io::Error);
 
 impl<'a> Documents<'a> {
     pub(super) fn new(run_dir: &'a Path) -> Self {
-        Self { run_dir, is_apart: false, tables: Tables::Due, files: Vec::new(), failures: Vec::new() }
+        Self {
+            run_dir,
+            is_apart: false,
+            samples_every: None,
+            tables: Tables::Due,
+            files: Vec::new(),
+            failures: Vec::new(),
+        }
     }
 
     /// As [`Self::new`], in another directory than the one that the log is in.
     pub(super) fn apart(directory: &'a Path) -> Self {
         Self { is_apart: true, ..Self::new(directory) }
+    }
+
+    /// Shows the samples of `samples.csv` this far apart.
+    pub(super) fn with_samples_every(self, samples_every: Option<Duration>) -> Self {
+        Self { samples_every, ..self }
     }
 
     /// As [`Self::new`], of a directory that may have been removed: then it is made again.
@@ -77,7 +92,8 @@ impl<'a> Documents<'a> {
     /// A record's rows, for each table that could be written so far.
     pub(super) fn tabulate(&mut self, facts: &Facts, record: &Record) {
         if let Tables::Due = self.tables {
-            self.tables = Tables::Open(create(self.run_dir, &facts.header, &mut self.failures));
+            let opened = create(self.run_dir, &facts.header, self.samples_every, &mut self.failures);
+            self.tables = Tables::Open(opened);
         }
         let Tables::Open(tables) = &mut self.tables else { return };
         tables.retain_mut(|(path, table)| match table.push(facts, record) {
@@ -174,12 +190,17 @@ impl<'a> Documents<'a> {
 }
 
 /// Those that can be begun.
-fn create(run_dir: &Path, header: &Header, failures: &mut Vec<Failure>) -> Vec<(PathBuf, OpenTable)> {
+fn create(
+    run_dir: &Path,
+    header: &Header,
+    samples_every: Option<Duration>,
+    failures: &mut Vec<Failure>,
+) -> Vec<(PathBuf, OpenTable)> {
     let mut tables = Vec::new();
     for (name, format) in &FORMATS {
         if let Format::Table(open) = format {
             let path = run_dir.join(name);
-            match Draft::create(&path).and_then(|draft| open(draft, header)) {
+            match Draft::create(&path).and_then(|draft| open(draft, header, samples_every)) {
                 Ok(table) => tables.push((path, table)),
                 Err(source) => failures.push((path, source)),
             }

@@ -172,12 +172,13 @@ fn margin_text(c: &Criterion, margin: f64, threshold: f64) -> String {
     };
     let amount = show(c, margin.abs());
     let relative = margin / threshold.abs();
-    let is_share = amount.ends_with('%') || amount.contains("%/");
+    let is_share = amount.ends_with(['%', '×']) || amount.contains("%/") || amount.contains("×/");
     if is_share || !relative.is_finite() || margin == 0.0 {
         format!("{sign}{}", amount.replace(" %", " points"))
     } else {
         // Rounded down: 99.9 % of a limit is not all of it.
-        format!("{sign}{amount} ({sign}{:.0} %)", (relative.abs() * 100.0).floor())
+        let relative = (relative.abs() * 100.0).floor() / 100.0;
+        format!("{sign}{amount} ({sign}{})", units::percent(relative))
     }
 }
 

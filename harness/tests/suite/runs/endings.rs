@@ -293,7 +293,9 @@ fn a_full_disk_ends_the_run_without_a_pass() {
         return;
     }
     let bench = Bench::new(&scenario(60));
-    let script = r#"mkdir runs && mount -t tmpfs -o size=48k tmpfs runs && exec "$0" run small.toml --out runs --quiet"#;
+    // Room enough at the start, and then none.
+    let script = r#"mkdir runs && mount -t tmpfs -o size=64m tmpfs runs &&
+        { sleep 2; cat /dev/zero > runs/full; } 2> /dev/null & exec "$0" run small.toml --out runs --quiet"#;
     let output = bench
         .within(&mut Command::new("unshare"))
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, HARNESS])

@@ -3,9 +3,11 @@
 use super::{n, time};
 use crate::facts::{Facts, Figure};
 use crate::layout;
+use crate::render::csv::sweep_step;
 use crate::scope::Scope;
 use crate::units;
 use crate::verdict::{CriterionResult, Judgement, Verdict};
+use std::borrow::Cow;
 
 /// Tiles of criteria: more would be the table below them.
 const ASKED_MAX: usize = 4;
@@ -25,7 +27,7 @@ pub(super) struct Tile {
 /// A file beside the report.
 pub(super) struct File {
     pub(super) name: String,
-    pub(super) says: &'static str,
+    pub(super) says: Cow<'static, str>,
 }
 
 /// `28 Nov 2026, 19:04 UTC`; what is not a time stays as it is.
@@ -44,7 +46,7 @@ pub(in crate::render) fn subtitle(judgement: &Judgement, facts: &Facts) -> Strin
     );
     let mut parts = vec![fleet, format!("{} of load", units::nanos(plan.duration_ns))];
     parts.extend(judgement.variant.profile.as_ref().map(|profile| format!("profile {profile}")));
-    parts.extend(judgement.variant.rehearsal.map(|factor| format!("rehearsal {factor}×")));
+    parts.extend(judgement.variant.rehearsal.map(|factor| format!("rehearsal {factor}x")));
     parts.push(host(facts));
     parts.join(" · ")
 }
@@ -87,12 +89,19 @@ pub(super) fn tiles(judgement: &Judgement, facts: &Facts) -> Vec<Tile> {
             });
         }
     }
-    tiles.extend(plain(facts));
+    // What a tile above says already is not said again.
+    let is_said = |of: &str| tiles.iter().any(|tile| tile.label == of);
+    let rest: Vec<Tile> = plain(facts)
+        .into_iter()
+        .filter(|(of, _)| of.is_none_or(|of| !is_said(of)))
+        .map(|(_, tile)| tile)
+        .collect();
+    tiles.extend(rest);
     tiles
 }
 
-/// What any reader wants to know, whatever was asked.
-fn plain(facts: &Facts) -> [Tile; 4] {
+/// What any reader wants to know, whatever was asked; each with the label of the criterion's tile that says it too.
+fn plain(facts: &Facts) -> [(Option<&'static str>, Tile); 4] {
     let tile = |label: &str, value: String, beside: String| Tile {
         label: label.to_owned(),
         value,
@@ -105,13 +114,26 @@ fn plain(facts: &Facts) -> [Tile; 4] {
     let incidents = facts.exits_unexpected.total + facts.incidents.total;
     let faults = facts.faults.firings.len();
     [
-        tile("tasks answered", format!("{} of {}", n(counts.answered), n(counts.tasks)), delivery),
-        tile("coordination p99", time(coordination.supported_quantile_ns(0.99)), others),
-        tile("processes", n(u64::from(facts.header.plan.processes)), format!("{} rounds", n(counts.rounds))),
-        tile(
-            "undeclared incidents",
-            n(incidents),
-            if faults == 0 { String::new() } else { format!("beside {} faults", n(faults as u64)) },
+        (None, tile("tasks answered", format!("{} of {}", n(counts.answered), n(counts.tasks)), delivery)),
+        (
+            Some("coordination.time p99"),
+            tile("coordination p99", time(coordination.supported_quantile_ns(0.99)), others),
+        ),
+        (
+            None,
+            tile(
+                "processes",
+                n(u64::from(facts.header.plan.processes)),
+                format!("{} rounds", n(counts.rounds)),
+            ),
+        ),
+        (
+            Some("incidents"),
+            tile(
+                "undeclared incidents",
+                n(incidents),
+                if faults == 0 { String::new() } else { format!("beside {} faults", n(faults as u64)) },
+            ),
         ),
     ]
 }
@@ -132,18 +154,26 @@ pub(super) fn criteria(judgement: &Judgement) -> (Vec<&CriterionResult>, Vec<&Cr
 
 /// What lies beside the report, for those who want the figures themselves.
 pub(super) fn files(facts: &Facts, with_logs: bool) -> Vec<File> {
-    let file = |name: &str, says| File { name: name.to_owned(), says };
-    let logs =
-        (0..facts.segments).map(|segment| File { name: layout::segment_log(segment), says: "every event" });
+    let file = |name: &str, says: &'static str| File { name: name.to_owned(), says: says.into() };
+    let logs = (0..facts.segments)
+        .map(|segment| File { name: layout::segment_log(segment), says: "every event".into() });
     let rest = [
         file(layout::VERDICT, "the verdict with all figures"),
-        file("samples.csv", "processes over time"),
+        File { name: "samples.csv".to_owned(), says: samples(facts) },
         file("rounds.csv", "every round"),
         file("latency.hlog", "histograms"),
         file("report.md", "for a comment"),
         file("junit.xml", "for a pipeline"),
     ];
     rest.into_iter().chain(logs.take(if with_logs { LOGS_MAX } else { 0 })).collect()
+}
+
+/// What `samples.csv` shows, unless its step was asked for.
+fn samples(facts: &Facts) -> Cow<'static, str> {
+    match sweep_step(&facts.header.plan, None) {
+        1 => "processes over time".into(),
+        step => format!("processes over time: one of {step} sweeps, if no other step was asked for").into(),
+    }
 }
 
 /// Logs of segments that are named.

@@ -11,6 +11,7 @@ use super::limits::Limit;
 use super::model::{Axis, Band, Legend, Line, Over, Point};
 use super::palette::Colour;
 use crate::facts::{Facts, Gap};
+use crate::units;
 use crate::verdict::Variant;
 
 /// Two beside each other fill a page, and one is still readable on a phone.
@@ -28,6 +29,8 @@ const CHARACTER: i32 = 6;
 const BAR: f64 = 0.4;
 /// The height of a tick that marks a death, of the plot's.
 const TICK: f64 = 0.06;
+/// Slanted lines across the figure, if all of it were a gap.
+const HATCHES: f64 = 60.0;
 
 #[derive(Debug, Clone)]
 pub(super) struct Figure {
@@ -209,6 +212,26 @@ impl Figure {
                 chart.draw_series(LineSeries::new(edge, colour.marker().stroke_width(1)))?;
             }
         }
+        Self::hatch(chart, frame, facts)
+    }
+
+    /// Slanted lines where there is nothing to see because nothing was recorded.
+    fn hatch(chart: &mut Chart<'_, '_>, frame: &Frame, facts: &Facts) -> Drawn {
+        let (width, height) = (frame.x.1 - frame.x.0, frame.y.1 - frame.y.0);
+        // As far to the right as it rises, in shares of the figure: about 45 degrees.
+        let slant = width / 2.0;
+        for (from, to) in frame.gaps(facts) {
+            let mut foot = from - slant;
+            while foot < to {
+                let y = |x: f64| frame.y.0 + (x - foot) / slant * height;
+                let (left, right) = (foot.max(from), (foot + slant).min(to));
+                if right > left {
+                    let line = [(left, y(left)), (right, y(right))];
+                    chart.draw_series(LineSeries::new(line, Colour::Shade.marker().mix(0.5)))?;
+                }
+                foot += width / HATCHES;
+            }
+        }
         Ok(())
     }
 
@@ -272,7 +295,13 @@ impl Figure {
             let text = limit.beyond(frame.greatest, self.axis.show);
             root.draw(&Text::new(text, (12, y), label_style(Colour::Limit)))?;
         }
-        let tag = Variant::of(&facts.header).tag();
+        let variant = Variant::of(&facts.header);
+        if let Some(factor) = variant.rehearsal.filter(|_| self.over.is_time()) {
+            y += LEGEND_ROW;
+            let text = format!("1 s of the run is {} of the scenario", units::seconds(factor));
+            root.draw(&Text::new(text, (12, y), label_style(Colour::Four)))?;
+        }
+        let tag = variant.tag();
         if !tag.is_empty() {
             let mark = ("sans-serif", LABEL)
                 .into_font()
@@ -322,7 +351,7 @@ mod tests {
             let figure = Figure::over_time("times", "Times", Axis::seconds("time"), vec![line]);
             figure.with_log().plot(&facts).unwrap()
         };
-        assert!(plot(0.5).inline_log().is_some_and(|svg| svg.contains("logarithmic")));
+        assert!(plot(0.5).inline_log().is_some_and(|svg| svg.contains("(log)")));
         assert!(plot(0.0).inline_log().is_none());
     }
 }

@@ -5,6 +5,7 @@ use super::model::{Axis, Line, Over};
 use super::windows;
 use crate::facts::{Facts, Span};
 use crate::runlog::event::Phase;
+use crate::units;
 
 /// Limits are drawn up to so many times the greatest value.
 const NEAR: f64 = 2.0;
@@ -97,7 +98,7 @@ impl Frame {
                     y,
                     x_scale,
                     y_scale,
-                    x_title: format!("time since the start [{unit}]; {}", shades(facts)),
+                    x_title: format!("time [{unit}]; {}", shades(facts)),
                     y_title,
                     x_labels: 9,
                     greatest,
@@ -117,9 +118,11 @@ impl Frame {
         if !min.is_finite() || max <= 0.0 {
             return None;
         }
-        let y_title = format!("{}, logarithmic", axis.0.what);
+        let y_title = format!("{} (log)", axis.0.what);
         let frame = Self::of(axis, lines, limits, facts);
-        Some(Self { y: powers(min, max), y_scale: 1.0, y_title, is_log: true, ..frame })
+        // The mean of a heat map's cell is a count, and not on this axis.
+        let greatest = points().map(|p| p.high).fold(0.0, f64::max);
+        Some(Self { y: powers(min, max), y_scale: 1.0, y_title, greatest, is_log: true, ..frame })
     }
 
     /// Where a value is drawn.
@@ -171,6 +174,12 @@ impl Frame {
         at
     }
 
+    /// While the run was interrupted, and nothing was recorded.
+    pub(super) fn gaps(&self, facts: &Facts) -> Vec<(f64, f64)> {
+        let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
+        facts.gaps.iter().map(|gap| (at(gap.from_ns), at(gap.to_ns))).filter(|(from, to)| to > from).collect()
+    }
+
     /// What lies before and after the load phase, and between its spans: a gap, and the warm-up of another fleet.
     pub(super) fn unjudged(&self, facts: &Facts) -> Vec<(f64, f64)> {
         let at = |ns: u64| (ns as f64 / self.x_scale).clamp(self.x.0, self.x.1);
@@ -196,9 +205,9 @@ fn shades(facts: &Facts) -> String {
     let died = !facts.exits_unexpected.items.is_empty() || !facts.exits_declared.items.is_empty();
     let areas = match (facts.faults.firings.is_empty(), facts.gaps.is_empty()) {
         (true, true) => "shaded: not judged",
-        (true, false) => "shaded: not judged, or the run was interrupted",
+        (true, false) => "shaded: not judged; hatched: gap",
         (false, true) => "grey: not judged; red: faults",
-        (false, false) => "grey: not judged, or interrupted; red: faults",
+        (false, false) => "grey: not judged; hatched: gap; red: fault",
     };
     format!("{areas}{}", if died { "; ticks: deaths" } else { "" })
 }
@@ -212,6 +221,10 @@ pub(super) fn number(value: f64, range: f64) -> String {
         r if r > 0.0 => ((0.8 / r).log10().ceil() as usize + 1).clamp(3, 9),
         _ => 3,
     };
+    if decimals == 0 {
+        // Plus zero, or what is rounded up to it would read as -0.
+        return units::count(value.round() + 0.0);
+    }
     let text = format!("{value:.decimals$}");
     if text.trim_start_matches('-').chars().all(|c| c == '0' || c == '.') { "0".into() } else { text }
 }

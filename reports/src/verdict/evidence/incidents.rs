@@ -2,7 +2,7 @@
 
 use super::{check, n, pass_or, shorten};
 use crate::criterion::MetricId;
-use crate::facts::Facts;
+use crate::facts::{Facts, deaths};
 use crate::verdict::{Case, Check, EvidenceResult, Verdict};
 
 pub(super) fn no_deaths(facts: &Facts) -> EvidenceResult {
@@ -13,7 +13,7 @@ pub(super) fn no_deaths(facts: &Facts) -> EvidenceResult {
         declared => format!("{}, beside {} that faults of the scenario explain", n(exits.total), n(declared)),
     };
     let mut result = check(Check::NoDeath, verdict, "0", found);
-    let who: Vec<_> = exits.items.iter().map(|e| format!("{} (pid {}) {}", e.name, e.pid, e.how)).collect();
+    let who = deaths::deaths(facts);
     if !who.is_empty() {
         result.note = Some(shorten(&who));
     }

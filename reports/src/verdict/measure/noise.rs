@@ -184,7 +184,8 @@ pub(super) fn of_the_host(measured: Measured, facts: &Facts) -> Measured {
 }
 
 fn points(share: f64) -> String {
-    format!("{:+.1} points", share * 100.0)
+    // One kind of minus sign in all documents.
+    format!("{:+.1} points", share * 100.0).replace('-', "−")
 }
 
 /// From the median of the first tenth of the load to that of the last; 0 where it is not known.
