@@ -34,6 +34,7 @@ mod schema;
 mod seal;
 mod selftest;
 pub mod swarm_args;
+mod usual;
 mod validate;
 pub mod variant_args;
 mod verdict;

@@ -83,6 +83,26 @@ pub fn replan(header: &Header) -> Result<Plan, Unplanned> {
     as_large(plan, header)
 }
 
+/// The scenarios that a header is of: the one that it names, and where the text in it has no scenario of that name, those of the text. Which of
+/// them ran cannot be known then.
+pub fn scenarios_of(header: &Header) -> Vec<String> {
+    let named = &header.scenario.name;
+    let mut names = vec![named.clone()];
+    let Some(source) = Source::of_log(&header.sources) else { return names };
+    let mut of_text = Vec::new();
+    for sets in sets(header) {
+        let selection = Selection { profile: header.scenario.profile.clone(), sets };
+        let scenarios = Scenario::parse_all(&source, &selection).unwrap_or_default();
+        of_text.extend(scenarios.iter().map(|scenario| scenario.name().to_owned()));
+    }
+    if !of_text.contains(named) {
+        names.extend(of_text);
+        names.sort();
+        names.dedup();
+    }
+    names
+}
+
 /// Which of other criteria the plan of a run decides, whatever happened in it. None where the log has no text to plan by.
 pub fn settled(header: &Header, criteria: &[CriterionSpec]) -> Vec<(String, String)> {
     replan(header).map(|plan| plan.settles(criteria)).unwrap_or_default()
@@ -304,6 +324,16 @@ mod tests {
             let found = contradiction(&header).unwrap_or_default();
             assert!(found.contains(why), "{why}: {found}");
         }
+    }
+
+    #[test]
+    fn a_header_that_names_another_scenario_than_its_text_is_of_both() {
+        let mut header = header(Some("ci"));
+        assert_eq!(scenarios_of(&header), ["gates"]);
+        header.scenario.name = "another".to_owned();
+        assert_eq!(scenarios_of(&header), ["another", "gates"]);
+        header.sources.clear();
+        assert_eq!(scenarios_of(&header), ["another"]);
     }
 
     #[test]

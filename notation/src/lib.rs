@@ -8,6 +8,7 @@
 pub mod count;
 pub mod duration;
 pub mod framed;
+pub mod shell;
 pub mod size;
 pub mod suggest;
 pub mod visible;

@@ -16,17 +16,20 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use notation::framed::{Lines, Next};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
 use crate::runlog::event::Header;
-use crate::sha256::sha256_of;
+use crate::sha256::{hex, sha256_of};
 use crate::summary::Summary;
 use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 
 pub use another::{Another, PlanCheck};
 use documents::Documents;
+pub use draft::NewFile;
 use read::Pass;
 pub use unfinished::{ResumeError, Unfinished, unfinished};
 
@@ -144,6 +147,11 @@ pub fn summarise(run: &Path, check: HeaderCheck) -> Result<(Summary, LogState), 
 /// Writes a document beside its name and renames it: a reader sees the old bytes or the new ones.
 pub fn write_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
     draft::replace(path, bytes)
+}
+
+/// As [`write_document`], of a file that its owner has made: it keeps its mode, and links to it stay links.
+pub fn edit_document(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    draft::edit(path, bytes)
 }
 
 /// Makes everything again that can be made from the log: the verdict first, the tables last.
@@ -279,6 +287,35 @@ pub fn logs_sha256(run_dir: &Path) -> Result<Vec<String>, JudgeError> {
         }
     }
     Ok(hashes)
+}
+
+/// The SHA-256 of what the logs of a run recorded, without their headers and checksums: the same for a run and for a copy of it,
+/// whatever the copy's header says. Of a run that recorded nothing, that of its logs.
+pub fn records_sha256(run_dir: &Path) -> Result<String, JudgeError> {
+    let mut digest = Sha256::new();
+    let mut records = 0_u64;
+    for segment in 0..layout::SEGMENTS_MAX {
+        let path = run_dir.join(layout::segment_log(segment));
+        let unreadable = |source| JudgeError::CannotRead { path: path.clone(), source };
+        let log = match codec::open_file(&path) {
+            Ok(log) => log,
+            Err(source) if segment > 0 && source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) => return Err(unreadable(source)),
+        };
+        let mut lines = Lines::new(io::BufReader::new(log), codec::LINE_BYTES_MAX);
+        let mut is_header = true;
+        while lines.advance().map_err(unreadable)? == Next::Whole {
+            // A log that does not verify is no evidence, whatever this says of it.
+            let Ok(checked) = lines.check() else { break };
+            if !std::mem::take(&mut is_header) {
+                digest.update(&checked.json);
+                digest.update(b"\n");
+                records += 1;
+            }
+            lines.accept(&checked);
+        }
+    }
+    if records == 0 { logs_sha256(run_dir).map(|logs| logs.join("+")) } else { Ok(hex(&digest.finalize())) }
 }
 
 #[derive(Deserialize)]

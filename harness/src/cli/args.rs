@@ -4,6 +4,7 @@ use super::capacity_args::ForecastArgs;
 use super::compare_args::{BaselineArgs, CompareArgs, HistoryArgs};
 use super::impact_args::ImpactArgs;
 pub use super::swarm_args::SwarmArgs;
+use super::usual::{GATES, PHASES, RUNS};
 pub use super::variant_args::VariantArgs;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -148,7 +149,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub json: bool,
     /// Write the run to DIR/<scenario>/<time>-<id>
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = RUNS)]
     pub out: PathBuf,
     /// Show no progress and no warnings, only the verdict
     #[arg(long, short)]
@@ -182,7 +183,7 @@ pub struct ResumeArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     /// The run's directory, or a directory of runs
-    #[arg(value_name = "RUN", default_value = "runs")]
+    #[arg(value_name = "RUN", default_value = RUNS)]
     pub run: PathBuf,
     /// Print one JSON array instead of text
     #[arg(long)]
@@ -306,7 +307,7 @@ pub struct VerifyArgs {
 #[command(group(clap::ArgGroup::new("which").required(true).multiple(true).args(["keep", "older_than"])))]
 pub struct CleanArgs {
     /// The directory of the runs
-    #[arg(value_name = "DIR", default_value = "runs")]
+    #[arg(value_name = "DIR", default_value = RUNS)]
     pub directory: PathBuf,
     /// Keep the newest N runs of each scenario
     #[arg(long, value_name = "N")]
@@ -377,10 +378,10 @@ pub struct SchemaArgs {
 #[derive(Debug, Clone, Args)]
 pub struct PlanArg {
     /// The plan
-    #[arg(long, value_name = "FILE", default_value = "scenarios/phases.toml")]
+    #[arg(long, value_name = "FILE", default_value = PHASES)]
     pub phases: PathBuf,
     /// The directory of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = RUNS)]
     pub runs: PathBuf,
     /// An archive that `harness seal` has written, for evidence that asks for signatures; may be repeated
     #[arg(long = "seal", value_name = "BUNDLE")]
@@ -398,7 +399,7 @@ pub struct GateArgs {
     #[arg(long, value_name = "CRITERION")]
     pub explain: Option<String>,
     /// Where the documents are written: DIR/NAME
-    #[arg(long, value_name = "DIR", default_value = "gates")]
+    #[arg(long, value_name = "DIR", default_value = GATES)]
     pub output: PathBuf,
     /// Print one JSON object instead of text
     #[arg(long)]

@@ -46,7 +46,7 @@ fn decided(args: &GateArgs) -> Result<Decision, ExitCode> {
         output::error(&message, Some(&suggest::hint(&args.name, &names)));
         return Err(ExitCode::Usage);
     };
-    let inputs = inputs(&source, &plan, &plan.chain(gate), &args.plan)?;
+    let inputs = inputs(&source, &plan, &plan.chain(gate), &args.plan, &args.output)?;
     Ok(decide(&plan, gate, &inputs))
 }
 

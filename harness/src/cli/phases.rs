@@ -3,6 +3,7 @@
 mod pin;
 
 use super::args::PhasesArgs;
+use super::usual::GATES;
 use super::{gate, load, output};
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
@@ -11,8 +12,12 @@ use reports::gate::plan::{Gate, Plan, Source};
 use reports::gate::schedule::{Schedule, schedule};
 use reports::render::gate as render;
 use reports::run_dir::write_document;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+/// What [`render::phases_svg`] begins with.
+const DRAWING: &[u8; 5] = b"<svg ";
 
 pub(super) fn phases(args: &PhasesArgs) -> ExitCode {
     outlet::hurry();
@@ -41,7 +46,7 @@ fn read(args: &PhasesArgs) -> Result<Schedule, ExitCode> {
     if let Some(path) = &args.svg {
         replaceable(path, args, &plan)?;
     }
-    let inputs = gate::inputs(&source, &plan, &gates, &args.plan)?;
+    let inputs = gate::inputs(&source, &plan, &gates, &args.plan, Path::new(GATES))?;
     Ok(schedule(&plan, &decide_all(&plan, &inputs)))
 }
 
@@ -52,6 +57,9 @@ fn replaceable(path: &Path, args: &PhasesArgs, plan: &Plan) -> Result<(), ExitCo
         output::error(&message, Some("name a new file with --svg, such as phases.svg; nothing was written"));
         Err(ExitCode::Usage)
     };
+    if path == Path::new("-") {
+        return refuse("standard output has the schedule");
+    }
     // Through links: /dev/stdout is one.
     match path.metadata() {
         Ok(found) if found.is_dir() => return refuse("it is a directory"),
@@ -59,6 +67,7 @@ fn replaceable(path: &Path, args: &PhasesArgs, plan: &Plan) -> Result<(), ExitCo
         // What cannot be looked at cannot be written either, and the writing says why.
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Ok(()),
         Err(_) if path.is_symlink() => return refuse("it is a link to nothing"),
+        Ok(found) if found.len() > 0 && !is_drawing(path) => return refuse("what it holds is not a drawing"),
         Ok(_) | Err(_) => {}
     }
     let Some(at) = place(path) else { return Ok(()) };
@@ -73,6 +82,12 @@ fn replaceable(path: &Path, args: &PhasesArgs, plan: &Plan) -> Result<(), ExitCo
         return refuse(&format!("the plan reads it as {}", read.display()));
     }
     Ok(())
+}
+
+/// Whether a file begins as a drawing does. One that cannot be read may be anything.
+fn is_drawing(path: &Path) -> bool {
+    let mut head = [0; DRAWING.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *DRAWING
 }
 
 /// Where it is, or will be; nothing if there is no such directory.

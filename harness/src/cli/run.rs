@@ -7,6 +7,7 @@ mod resume;
 mod swarm;
 
 use super::args::RunArgs;
+use super::usual::RUNS;
 use super::{load, output};
 use crate::conduct::{Options, Place};
 use crate::exit::ExitCode;
@@ -15,6 +16,7 @@ use crate::private_shm::Namespace;
 use crate::scenario::Plan;
 use crate::system::own_program;
 use coordinator::cli::limits::{self, TooLow};
+use notation::shell::quoted;
 use one::Show;
 use recap::{Line, Recap};
 use reports::compare::Side;
@@ -237,32 +239,15 @@ fn command(args: &RunArgs, job: &Job) -> String {
         words.extend(["--filter".to_owned(), quoted(job.plan.name())]);
     }
     words.extend(["--seed".to_owned(), job.plan.seed().to_string()]);
+    words.extend(out(&args.out));
     words.join(" ")
+}
+
+/// What a command line adds to write to the directory of runs that is not the usual one.
+pub(super) fn out(runs: &Path) -> Option<String> {
+    (runs != Path::new(RUNS)).then(|| format!("--out {}", quoted(&path(runs))))
 }
 
 fn path(path: &Path) -> String {
     path.display().to_string()
-}
-
-/// As a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        assert_eq!(quoted("load.duration=10s"), "load.duration=10s");
-        assert_eq!(quoted("asks=why not"), "'asks=why not'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted(""), "''");
-    }
 }

@@ -5,6 +5,7 @@ use super::{load, output};
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
 use coordinator::cli::outlet;
+use reports::run_dir::NewFile;
 use reports::run_dir::layout::{SEGMENTS_MAX, VERDICT, segment_log};
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
@@ -13,7 +14,7 @@ use reports::{Judgement, seal as sealing};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 /// A key file has about a hundred bytes.
@@ -33,20 +34,20 @@ fn sealed(args: &SealArgs) -> Result<(Option<PrivateKey>, Vec<Judgement>), ExitC
     for run in &args.runs {
         runs.push(input(run, args)?);
     }
-    let out = File::create_new(&args.out).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AlreadyExists => "a seal is not written over: name another file with --out",
-            _ => "name a file that you may write with --out",
-        };
-        output::error(&format!("cannot write `{}`: {error}", args.out.display()), Some(hint));
-        ExitCode::HostUnfit
-    })?;
-    let sealed = sealing::seal(BufWriter::new(&out), runs, key.as_ref(), contradiction);
-    sealed.map(|judged| (key, judged)).map_err(|error| {
-        // Half an archive is none.
-        let _ = std::fs::remove_file(&args.out);
-        refuse(&error)
-    })
+    let mut out = NewFile::create(&args.out).map_err(|error| unwritten(&args.out, &error))?;
+    let judged =
+        sealing::seal(&mut out, runs, key.as_ref(), contradiction).map_err(|error| refuse(&error))?;
+    out.finish().map_err(|error| unwritten(&args.out, &error))?;
+    Ok((key, judged))
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> ExitCode {
+    let hint = match error.kind() {
+        io::ErrorKind::AlreadyExists => "a seal is not written over: name another file with --out",
+        _ => "name a file that you may write with --out",
+    };
+    output::error(&format!("cannot write `{}`: {error}", path.display()), Some(hint));
+    ExitCode::HostUnfit
 }
 
 fn refuse(error: &SealError) -> ExitCode {

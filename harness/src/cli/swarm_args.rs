@@ -49,7 +49,7 @@ pub struct SwarmArgs {
     #[arg(long)]
     pub json: bool,
     /// Write the runs to DIR/<scenario>/<time>-<id>, and their scenarios to DIR
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = super::usual::RUNS)]
     pub out: PathBuf,
     /// Show no progress and no warnings
     #[arg(long, short)]

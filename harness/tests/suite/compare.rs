@@ -378,8 +378,10 @@ fn results_of_benchmarks_that_did_not_run_again_are_left_out_and_named() {
 fn the_format_of_a_coverage_report_is_seen_in_it() {
     let whole = tempfile::tempdir().unwrap();
     let at = whole.path();
-    std::fs::write(at.join("cov.json"), r#" {"data":[{"totals":{"lines":{"count":8,"covered":4}}}]}"#)
-        .unwrap();
+    let lines = r#"{"lines":{"count":8,"covered":4}}"#;
+    let export =
+        format!(r#" {{"data":[{{"files":[{{"filename":"a.rs","summary":{lines}}}],"totals":{lines}}}]}}"#);
+    std::fs::write(at.join("cov.json"), export).unwrap();
     let shown = words(&harness(at, &["history", "--coverage", "cov.json", "--commit", "abc"]));
     assert!(shown.contains("coverage (llvm-cov): 1 measurement"), "{shown}");
     assert!(shown.contains("coverage.lines") && shown.contains("50 %"), "{shown}");

@@ -18,6 +18,7 @@ mod limits;
 mod lost;
 mod metrics;
 mod ongoing;
+mod pasted;
 mod plans;
 mod pool;
 mod reported;

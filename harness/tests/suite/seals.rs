@@ -362,6 +362,49 @@ fn who_sealed_a_run_is_known_by_its_logs() {
     assert_eq!(signers(&other), [] as [String; 0]);
 }
 
+/// `harness verify` reads what `harness seal` writes, and nothing beside it.
+#[test]
+fn a_seal_is_refused_for_what_no_seal_has_and_fails_for_what_is_not_true() {
+    let desk = Desk::new();
+    let (private, public) = desk.keys("ours");
+    let (_, other) = desk.keys("theirs");
+    let files = contents(&desk.sealed(&["one"], Some(&private)));
+    let text = String::from_utf8(files[0].1.clone()).unwrap();
+    let seal: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let field = |name: &str| seal["signatures"][0][name].as_str().unwrap().to_owned();
+    let (keyid, sig) = (field("keyid"), field("sig"));
+    let with = |what: &str, by: &str| {
+        assert!(what.is_empty() || text.matches(what).count() == 1, "{what}: {text}");
+        let mut files = files.clone();
+        files[0].1 = if what.is_empty() { text.clone() } else { text.replace(what, by) }.into_bytes();
+        packed(&files)
+    };
+    assert_eq!(desk.verified(&with("", ""), &["--key", &public]).0, 0, "nothing is replaced");
+    let (_, from) = text.split_once("\"signatures\": [\n").unwrap();
+    let (signature, _) = from.split_once("\n  ]").unwrap();
+    for (what, by, why) in [
+        (signature, &*format!("{signature},\n{signature}"), "has 2 signatures"),
+        (&*keyid, "damaged", "the `keyid` of its signature is `damaged`"),
+        (&*sig, "AAAA", "its signature is not 64 bytes in base64"),
+        ("\"keyid\"", "\"more\": 1,\n      \"keyid\"", "that `harness seal` does not write"),
+        ("\"payload\":", "\"more\": 1,\n  \"payload\":", "that `harness seal` does not write"),
+    ] {
+        for key in [&["--key", &*public][..], &[]] {
+            let (code, said) = desk.verified(&with(what, by), key);
+            assert!(code == 64 && said.contains(why), "{why} {key:?}: {code} {said}");
+        }
+    }
+    // The name of a key is not signed.
+    let theirs = PublicKey::from_pem(&std::fs::read_to_string(desk.path(&other)).unwrap()).unwrap().id();
+    let renamed = with(&keyid, &theirs);
+    let (code, said) = desk.verified(&renamed, &["--key", &public]);
+    assert!(code == 10 && said.contains(&format!("and names another key, {theirs}")), "{code} {said}");
+    let (code, said) = desk.verified(&renamed, &["--key", &other]);
+    assert!(code == 10 && said.contains("it is not signed by"), "{code} {said}");
+    let (code, said) = desk.verified(&renamed, &[]);
+    assert!(code == 0 && said.contains("check that with --key"), "{code} {said}");
+}
+
 /// A log whose checksums are right is held against itself.
 #[test]
 fn a_log_that_hides_what_its_command_has_changed_contradicts_itself() {

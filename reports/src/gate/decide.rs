@@ -11,10 +11,10 @@ use jiff::civil::Date;
 
 use super::builds;
 use super::decision::{
-    APPLIED, Before, DECISION_VERSION, Decision, EXPIRED, MeasuredRisk, OpenOption, Step, WaiverUse, Weighed,
-    opens, word,
+    APPLIED, Before, DECISION_VERSION, Decision, EXPIRED, Finding, MeasuredRisk, OpenOption, Step, WaiverUse,
+    Weighed, opens, word,
 };
-use super::exhibit::{Found, Inputs};
+use super::exhibit::{Circumstances, Found, Inputs};
 use super::plan::{Evidence, Gate, Likelihood, Plan, Risk, Runs, Source, Whose};
 use super::weigh::{Answer, Question, weigh};
 use crate::verdict::{Exit, Verdict};
@@ -59,7 +59,7 @@ fn settled(plan: &Plan, gate: &Gate, inputs: &Inputs, decided: &[Before]) -> Bef
             answers.map(|answer| (answer.weighed, answer.is_closed)).unzip();
         (weighed, closed.contains(&true))
     };
-    let mut basis = Moment { at: inputs.circumstances.now, commit: inputs.circumstances.commit.as_deref() };
+    let mut basis = by_now(gate, inputs);
     let (weighed, mut is_closed) = answer(basis);
     let mut verdict = merged(&weighed);
     let mut used = waivers(gate, &weighed, day);
@@ -89,6 +89,16 @@ fn asks_for_a_build(gate: &Gate) -> bool {
     gate.evidence.iter().any(|evidence| evidence.build() == Whose::This)
 }
 
+/// Now, and by the build that decides; unless it is older than the newest one that this gate has seen. So what an old build has passed and a
+/// newer one has failed opens no gate, whichever of the two looks at it.
+fn by_now<'a>(gate: &'a Gate, inputs: &'a Inputs) -> Moment<'a> {
+    let Circumstances { now, commit, .. } = &inputs.circumstances;
+    let here = commit.as_deref();
+    let newest = newest_builds(gate, inputs).range(..=*now).next_back().map(|(_, commit)| *commit);
+    let is_older = |newest: &&str| here.is_some_and(|here| builds::is_newer(inputs, newest, here));
+    Moment { at: *now, commit: newest.filter(is_older).or(here) }
+}
+
 /// The times at which something of a gate's evidence was made, the newest first, each with the build that was current then: the newest
 /// one so far that has made any of it, where the gate asks for this build. So a gate that was passed by one build does not open again
 /// because there is a newer one, it is never passed by runs of several, and what a newer build has failed is not passed because an
@@ -116,8 +126,12 @@ fn newest_builds<'a>(gate: &'a Gate, inputs: &'a Inputs) -> BTreeMap<Timestamp, 
         let commit = reading.build.as_deref()?;
         Some((reading.dated?, commit))
     });
+    // A run that is gone is none the less of its build.
+    let entries = inputs.index.entries.iter().filter(|entry| names.contains(entry.scenario.as_str()));
+    let of_index =
+        entries.filter_map(|entry| Some((entry.started_utc.parse().ok()?, entry.commit.as_deref()?)));
     // Of a statement and a run of the same time, the run tells.
-    let made: BTreeMap<Timestamp, &str> = of_files.chain(of_runs).collect();
+    let made: BTreeMap<Timestamp, &str> = of_files.chain(of_index).chain(of_runs).collect();
     // A statement alone does not make a build older: its date is what a person writes.
     let mut first: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
     let mut began = |at: Timestamp, commit: &'a str| {
@@ -193,8 +207,14 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
     let mut verdict = merged(&evidence);
     for closed in before.iter().filter(|done| !opens(done.verdict)) {
         verdict = verdict.max(Verdict::Inconclusive);
-        let what = format!("{} is {}: this gate opens when it is passed", closed.gate, closed.outcome);
-        let command = format!("harness gate {}{}", closed.gate, of_plan(plan));
+        let what = match closed.by_other_build(question.commit) {
+            Some(build) => format!(
+                "{} is {} by build {build}: this gate opens when that build or a newer one passes it",
+                closed.gate, closed.outcome
+            ),
+            None => format!("{} is {}: this gate opens when it is passed", closed.gate, closed.outcome),
+        };
+        let command = format!("harness gate {}{}", closed.gate, inputs.caller.gate);
         steps.insert(0, Step { evidence: closed.gate.clone(), what, command, takes_ns: None });
     }
     Decision {
@@ -211,7 +231,7 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
         verdict,
         exit: Exit::of(verdict),
         recommendation: recommendation(gate, verdict),
-        reasons: reasons(gate, &evidence, &before),
+        reasons: reasons(gate, &evidence, &before, question.commit),
         conditions: conditions(gate, &evidence),
         waivers: waivers(gate, &evidence, inputs.circumstances.day())
             .into_iter()
@@ -225,15 +245,6 @@ fn decision(plan: &Plan, gate: &Gate, inputs: &Inputs, before: Vec<Before>) -> D
     }
 }
 
-/// What a command line adds to name a plan that is not the usual one.
-fn of_plan(plan: &Plan) -> String {
-    if plan.file.path == "scenarios/phases.toml" {
-        String::new()
-    } else {
-        format!(" --phases {}", plan.file.path)
-    }
-}
-
 fn recommendation(gate: &Gate, verdict: Verdict) -> String {
     match verdict {
         Verdict::Pass => gate.on_pass.clone(),
@@ -244,7 +255,7 @@ fn recommendation(gate: &Gate, verdict: Verdict) -> String {
 }
 
 /// A sentence for each piece of evidence that does not pass, the gravest first.
-fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> {
+fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before], here: Option<&str>) -> Vec<String> {
     let mut open: Vec<&Weighed> =
         evidence.iter().filter(|weighed| weighed.verdict != Verdict::Pass).collect();
     open.sort_by_key(|weighed| std::cmp::Reverse(weighed.verdict));
@@ -252,6 +263,10 @@ fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> 
         .iter()
         .map(|weighed| {
             let bad = weighed.findings.iter().filter(|finding| finding.verdict == weighed.verdict);
+            // Of a run that was cut, the criteria say how they stood, and the checks why that decides nothing.
+            let is_open = weighed.verdict == Verdict::Inconclusive;
+            let has_checks = is_open && bad.clone().any(Finding::is_check);
+            let bad = bad.filter(|finding| !has_checks || finding.is_check());
             let mut said: Vec<String> = bad
                 .map(|finding| {
                     let waived = if finding.is_waived { " (FAIL, waived)" } else { "" };
@@ -272,12 +287,16 @@ fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before]) -> Vec<String> 
         })
         .collect();
     for closed in before.iter().filter(|done| !opens(done.verdict)) {
-        reasons.push(format!("`{}` comes before this gate and is {}.", closed.gate, closed.outcome));
+        let by = closed.by_other_build(here).map_or_else(String::new, |build| format!(", by build {build}"));
+        reasons.push(format!("`{}` comes before this gate and is {}{by}.", closed.gate, closed.outcome));
     }
     if evidence.is_empty() {
         reasons.push(format!("`{}` asks for no evidence.", gate.name));
     } else if reasons.is_empty() {
         reasons.push(format!("All that is asked holds: {} of {}.", evidence.len(), evidence.len()));
+        let qualified =
+            evidence.iter().filter_map(|weighed| Some((&weighed.name, weighed.qualifies.as_ref()?)));
+        reasons.extend(qualified.map(|(name, qualifies)| format!("`{name}` holds {qualifies}.")));
     }
     reasons
 }

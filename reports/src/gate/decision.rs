@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::builds::is_same_commit;
 use super::plan::{Evidence, Gate, Outcomes, PlanFile};
 use crate::verdict::{Exit, Verdict};
 
@@ -76,6 +77,9 @@ impl Decision {
             1 => said.push_str(" by a waiver"),
             several => said.extend([" by ", &several.to_string(), " waivers"]),
         }
+        for qualified in self.evidence.iter().filter_map(|weighed| weighed.qualifies.as_ref()) {
+            said.extend([", ", qualified]);
+        }
         for before in self.before.iter().filter(|before| before.verdict == Verdict::Conditional) {
             said.extend([", after ", &before.gate, " was ", before.outcome]);
         }
@@ -141,6 +145,11 @@ impl Before {
         Self { gate: gate.name.clone(), outcome, verdict, as_of_utc, of_build, waivers }
     }
 
+    /// The build that it is decided by, if that is another one than the one of this commit.
+    pub(super) fn by_other_build(&self, here: Option<&str>) -> Option<&str> {
+        self.of_build.as_deref().filter(|build| here.is_none_or(|here| !is_same_commit(build, here)))
+    }
+
     /// `as of 2026-01-20T12:00:00Z, by build 1234567`
     pub fn basis(&self) -> String {
         let build = self.of_build.as_ref().map_or_else(String::new, |build| format!(", by build {build}"));
@@ -164,6 +173,8 @@ pub struct Weighed {
     pub runs: Vec<RunShown>,
     /// Runs that answer the same question, did not pass, and do not count.
     pub runs_beside: usize,
+    /// What the headline says of it although it holds: `in 2 of 3 environments, arm64 is FAIL`.
+    pub qualifies: Option<String>,
 }
 
 impl Weighed {
@@ -180,6 +191,7 @@ impl Weighed {
             findings: Vec::new(),
             runs: Vec::new(),
             runs_beside: 0,
+            qualifies: None,
         }
     }
 }
@@ -208,7 +220,15 @@ pub struct Finding {
     pub is_waived: bool,
 }
 
+/// Before the name of a check, so that it is no criterion's.
+pub(super) const CHECK: &str = "check: ";
+
 impl Finding {
+    /// It is of a check that every run has, and not of a criterion.
+    pub(super) fn is_check(&self) -> bool {
+        self.criterion.starts_with(CHECK) && self.threshold.is_none()
+    }
+
     /// Makes it CONDITIONAL, and adds why to its note.
     pub(super) fn soften(&mut self, why: String) {
         self.strictly.get_or_insert(self.verdict);

@@ -1,10 +1,12 @@
 //! What a decision is made from: runs, files from outside, and the circumstances.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use notation::shell::quoted;
 
 use super::ask::Format;
 use super::index::Index;
@@ -20,6 +22,9 @@ pub struct Exhibit {
     pub scenario: String,
     /// Of its log; of a run with several, of each, joined.
     pub log_sha256: String,
+    /// Of what its logs recorded, without their headers: a copy can have another id and another start, and not other
+    /// records.
+    pub records_sha256: String,
     /// Files of public keys, as the plan names them, that have signed a seal with exactly this log.
     pub signers: Vec<String>,
     /// The error says why its log cannot be judged.
@@ -55,7 +60,7 @@ pub struct Recipe {
     pub sha256: String,
     /// Names of its criteria, without those that are only shown.
     pub criteria: Vec<String>,
-    /// The command line of one run, and how long that takes.
+    /// The command line of one run without the directory of the runs, and how long that takes.
     pub command: String,
     pub takes_ns: u64,
 }
@@ -98,10 +103,45 @@ impl Circumstances {
     }
 }
 
+/// What the commands that a decision prints have to say, so that each works where this one was given and acts on the same plan and the
+/// same runs. The names of files are as they are, and the options are quoted for a shell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The directory of the plan; empty for the working directory.
+    pub home: String,
+    /// The directory of the runs.
+    pub runs: String,
+    /// With a space before each: what was given to `harness gate`, and what of it `harness phases` and `harness run` take as well.
+    pub gate: String,
+    pub phases: String,
+    pub out: String,
+}
+
+impl Caller {
+    /// A file that the plan names from its own directory, for a shell.
+    pub fn file(&self, name: &str) -> String {
+        quoted(&Path::new(&self.home).join(name).display().to_string())
+    }
+
+    /// A command of the plan: `{runs}` in it is the directory of the runs.
+    pub fn command(&self, command: &str) -> String {
+        command.replace(RUNS_HERE, &quoted(&self.runs))
+    }
+
+    /// What `harness run` needs to write to a new directory of runs.
+    pub fn out_anew(&self) -> String {
+        format!(" --out {}", quoted(&format!("{}-anew", self.runs.trim_end_matches('/'))))
+    }
+}
+
+/// How a command of a plan names the directory of the runs.
+pub const RUNS_HERE: &str = "{runs}";
+
 /// Everything that a decision is made from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inputs {
     pub circumstances: Circumstances,
+    pub caller: Caller,
     /// In the order of their directories.
     pub exhibits: Vec<Exhibit>,
     pub index: Index,

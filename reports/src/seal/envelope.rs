@@ -4,6 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use notation::visible;
+
+use crate::sha256::is_hex;
+
 use super::{PrivateKey, PublicKey, SealError};
 
 /// What the payload is: an in-toto statement.
@@ -25,6 +29,20 @@ struct Signature {
     keyid: String,
     /// In base64.
     sig: String,
+}
+
+impl Signature {
+    /// How it differs from any that [`Envelope::around`] makes.
+    fn fault(&self) -> Option<String> {
+        if self.keyid.len() != 64 || !is_hex(&self.keyid) {
+            return Some(format!(
+                "the `keyid` of its signature is `{}`, and not the SHA-256 of a key",
+                visible::line(&self.keyid)
+            ));
+        }
+        let is_whole = STANDARD.decode(&self.sig).is_ok_and(|signature| signature.len() == 64);
+        (!is_whole).then(|| "its signature is not 64 bytes in base64".to_owned())
+    }
 }
 
 /// What is signed: the pre-authentication encoding of DSSE v1.
@@ -59,6 +77,20 @@ impl Envelope {
             let what = format!("its seal holds `{}`, and not an in-toto statement", envelope.payload_type);
             return Err(SealError::NotABundle(what));
         }
+        if let [_, _, ..] = envelope.signatures[..] {
+            let count = envelope.signatures.len();
+            return Err(SealError::NotABundle(format!(
+                "its seal has {count} signatures, and not at most one"
+            )));
+        }
+        if let Some(what) = envelope.signatures.iter().find_map(Signature::fault) {
+            return Err(SealError::NotABundle(what));
+        }
+        if envelope.text().as_bytes() != text {
+            let what =
+                "its seal has keys, or is written in a way, that `harness seal` does not write".to_owned();
+            return Err(SealError::NotABundle(what));
+        }
         Ok(envelope)
     }
 
@@ -73,7 +105,7 @@ impl Envelope {
         self.signatures.iter().map(|signature| signature.keyid.clone()).collect()
     }
 
-    /// Whether one of its signatures is by this key.
+    /// Whether its signature is by this key.
     pub(super) fn is_signed_by(&self, key: &PublicKey, payload: &[u8]) -> bool {
         let message = pae(&self.payload_type, payload);
         self.signatures.iter().any(|signature| key.has_signed_in_base64(&message, signature.sig.as_bytes()))

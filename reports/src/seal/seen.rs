@@ -69,6 +69,13 @@ pub fn verify<R: Read + Seek>(
     let signed_by: Vec<String> =
         keys.iter().filter(|key| envelope.is_signed_by(key, &payload)).map(PublicKey::id).collect();
     let mut findings: Vec<String> = unsigned(keys, &signed_by, &envelope).into_iter().collect();
+    // The name of a key is not signed, so anyone can change it.
+    if let [signer, ..] = &signed_by[..] {
+        let others = envelope.named_keys().into_iter().filter(|named| !signed_by.contains(named));
+        findings.extend(
+            others.map(|named| format!("its signature is by {signer}, and names another key, {named}")),
+        );
+    }
     // Of a name that comes twice, the first counts.
     let sealed: Sealed<'_> = statement.subject.iter().rev().map(Subject::named).collect();
     findings.extend(altered(&mut bundle, files, &sealed)?);

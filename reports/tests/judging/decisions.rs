@@ -1,5 +1,6 @@
 //! One history for each outcome of a gate, and for each way to pass one that must not work.
 
+mod advice;
 mod bound;
 mod cheats;
 mod outcomes;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use reports::gate::ask::Asked;
 use reports::gate::decide::decide;
 use reports::gate::decision::Decision;
-use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
+use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
 use reports::gate::index::{Entry, Index};
 use reports::gate::outside;
 use reports::gate::plan::*;
@@ -41,6 +42,7 @@ pub(crate) fn ran(day: u32, run: &Run, mut bend: impl FnMut(&mut Header)) -> Exh
         directory: format!("runs/synthetic/{id}"),
         scenario: judgement.scenario.clone(),
         log_sha256: format!("log of {id}, {}", judgement.verdict.word()),
+        records_sha256: format!("records of {day}, {}", judgement.verdict.word()),
         signers: Vec::new(),
         judged: Ok(Box::new(JudgedRun { judgement, host, build })),
     }
@@ -195,6 +197,7 @@ impl History {
                 fingerprint: "f1-f00d".into(),
                 commit: Some("1234567".into()),
             },
+            caller: Caller { home: "scenarios".into(), runs: "runs".into(), ..Caller::default() },
             exhibits: self.exhibits.clone(),
             index: self.index.clone(),
             ongoing: self.ongoing.clone(),

@@ -4,18 +4,21 @@ use super::note_who_names_it;
 use super::signed::{Keys, Seals};
 use crate::cli::args::{PlanArg, VariantArgs};
 use crate::cli::outside::bytes;
+use crate::cli::usual::{GATES, PHASES, RUNS};
 use crate::cli::{load, output};
 use crate::engine::writer;
 use crate::exit::ExitCode;
 use crate::provenance::contradiction;
 use crate::scenario::phases::check_criteria;
 use crate::scenario::unit::nanos;
-use crate::{conduct, host, run_index, scenario};
+use crate::{conduct, host, provenance, run_index, scenario};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use reports::gate::exhibit::{Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
+use notation::shell::quoted;
+use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
+use reports::run_dir::records_sha256;
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
 use reports::summary::Identity;
@@ -36,6 +39,7 @@ pub(in crate::cli) fn inputs(
     plan: &Plan,
     gates: &[&Gate],
     args: &PlanArg,
+    output: &Path,
 ) -> Result<Inputs, ExitCode> {
     let home = home_of(plan);
     let keys = Keys::read(plan, gates, home)?;
@@ -73,7 +77,33 @@ pub(in crate::cli) fn inputs(
         output::error(&message, Some("name the directory of your runs with --runs"));
         ExitCode::Usage
     })?;
-    Ok(Inputs { circumstances: circumstances(), exhibits, index, ongoing, recipes, files })
+    Ok(Inputs {
+        circumstances: circumstances(),
+        caller: caller(plan, args, output),
+        exhibits,
+        index,
+        ongoing,
+        recipes,
+        files,
+    })
+}
+
+/// What was given on the command line, for those that the decision prints.
+fn caller(plan: &Plan, args: &PlanArg, output: &Path) -> Caller {
+    let option = |name: &str, path: &Path, usual: &str| {
+        let is_usual = path == Path::new(usual);
+        if is_usual { String::new() } else { format!(" {name} {}", quoted(&path.display().to_string())) }
+    };
+    let seals = args.seals.iter().map(|seal| option("--seal", seal, "")).collect::<String>();
+    let phases =
+        format!("{}{}{seals}", option("--phases", &args.phases, PHASES), option("--runs", &args.runs, RUNS));
+    Caller {
+        home: home_of(plan).display().to_string(),
+        runs: args.runs.display().to_string(),
+        gate: format!("{phases}{}", option("--output", output, GATES)),
+        phases,
+        out: option("--out", &args.runs, RUNS),
+    }
 }
 
 fn circumstances() -> Circumstances {
@@ -96,17 +126,17 @@ fn next_second(now: Timestamp) -> Timestamp {
 fn cells(path: &Path, profile: Option<&String>) -> Result<Vec<Recipe>, ExitCode> {
     let variant = VariantArgs { profile: profile.cloned(), ..VariantArgs::default() };
     let plans = load::plans(path, &variant)?;
-    let profile = profile.map_or_else(String::new, |name| format!(" --profile {name}"));
+    let profile = profile.map_or_else(String::new, |name| format!(" --profile {}", quoted(name)));
     let is_cell = plans.len() > 1;
     let recipe = |plan: &scenario::Plan| {
         let facts = plan.scenario_facts();
-        let filter = if is_cell { format!(" --filter {}", facts.name) } else { String::new() };
+        let filter = if is_cell { format!(" --filter {}", quoted(&facts.name)) } else { String::new() };
         let judged = plan.criteria().iter().filter(|one| !one.informational);
         Recipe {
             name: facts.name.clone(),
             sha256: facts.sha256.clone(),
             criteria: judged.map(|one| one.name.clone()).collect(),
-            command: format!("harness run {}{profile}{filter}", path.display()),
+            command: format!("harness run {}{profile}{filter}", quoted(&path.display().to_string())),
             takes_ns: nanos(plan.expected_duration()),
         }
     };
@@ -158,10 +188,9 @@ fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Resul
                 ongoing.push(directory.display().to_string());
                 continue;
             }
-            let scenario = scenario_of(&directory, &folder);
-            if scenarios.contains(scenario.as_str()) {
-                found.push(exhibit(&directory, scenario, seals));
-            }
+            let named = scenarios_of(&directory, &folder);
+            let asked = named.into_iter().filter(|name| scenarios.contains(name.as_str()));
+            found.extend(asked.map(|scenario| exhibit(&directory, scenario, seals)));
         }
     }
     Ok(Runs { exhibits: found, ongoing })
@@ -185,11 +214,11 @@ fn goes_on(directory: &Path) -> bool {
     writer::locked(directory).is_ok_and(|log| log.is_some())
 }
 
-/// As the log says; the name of its folder if that cannot be read.
-fn scenario_of(directory: &Path, folder: &Path) -> String {
+/// As the log says, by its header and by the text in it; the name of its folder if that cannot be read.
+fn scenarios_of(directory: &Path, folder: &Path) -> Vec<String> {
     match header(directory) {
-        Some(header) => header.scenario.name,
-        None => folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        Some(header) => provenance::scenarios_of(&header),
+        None => vec![folder.file_name().unwrap_or_default().to_string_lossy().into_owned()],
     }
 }
 
@@ -213,6 +242,7 @@ fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
         directory: directory.display().to_string(),
         scenario,
         log_sha256: run_index::log_sha256(directory).unwrap_or_default(),
+        records_sha256: records_sha256(directory).unwrap_or_default(),
         signers: seals.signers(directory),
         judged,
     }

@@ -2,7 +2,7 @@
 //! plan lists.
 
 use super::note_who_names_it;
-use crate::cli::seal;
+use crate::cli::{output, seal};
 use crate::exit::ExitCode;
 use reports::gate::plan::{Gate, OutsideFile, Plan, Source};
 use reports::run_dir::logs_sha256;
@@ -61,6 +61,26 @@ impl Seals {
     /// Mistakes have been shown when this returns an error.
     pub(super) fn read(keys: &Keys, bundles: &[PathBuf]) -> Result<Self, ExitCode> {
         let mut seen = Vec::new();
+        if keys.0.is_empty() {
+            // No evidence asks for a signature; what was given must still be what it is said to be.
+            for bundle in bundles {
+                let verified = seal::verified_by(bundle, &[])?;
+                if !verified.holds() {
+                    let message = format!(
+                        "the seal of `{}` does not hold: {}",
+                        bundle.display(),
+                        verified.findings.join("; ")
+                    );
+                    output::error(
+                        &message,
+                        Some(
+                            "take the archive as it was sealed, or leave --seal out: no evidence asks for one",
+                        ),
+                    );
+                    return Err(ExitCode::Usage);
+                }
+            }
+        }
         for (name, key) in &keys.0 {
             for bundle in bundles {
                 seen.push((name.clone(), seal::verified_by(bundle, std::slice::from_ref(key))?));

@@ -7,7 +7,7 @@ use crate::scenario::Source;
 use crate::scenario::phases::{self, Pin, pinned};
 use reports::gate::plan::{Plan, Source as Asked};
 use reports::render::gate as render;
-use reports::run_dir::write_document;
+use reports::run_dir::edit_document;
 use reports::units;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,9 +35,7 @@ fn written(args: &PhasesArgs) -> Result<(String, Vec<Pin>), ExitCode> {
     let (text, pins) = pinned(&source, &hashes(&plan)?);
     if text != source.text {
         is_pinned(&Source::new(&*source.name, &*text))?;
-        // The plan itself, and not a link to it.
-        let at = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        write_document(&at, text.as_bytes()).map_err(|error| {
+        edit_document(path, text.as_bytes()).map_err(|error| {
             let message = format!("{} cannot be written: {error}", path.display());
             output::error(&message, Some("make it writable, or free some space; it is as it was"));
             ExitCode::HostUnfit

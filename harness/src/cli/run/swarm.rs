@@ -4,7 +4,7 @@ mod host;
 mod report;
 
 use super::one::{self, Came, Show};
-use super::{allowed, keep_from_others, quoted, watch};
+use super::{allowed, keep_from_others, watch};
 use crate::cli::args::SwarmArgs;
 use crate::cli::{load, output};
 use crate::conduct::{Options, Place};
@@ -15,6 +15,7 @@ use crate::scenario::{Plan, PlanOptions, Source, seed};
 use crate::system::own_program;
 use coordinator::cli::limits::TooLow;
 use host::Possible;
+use notation::shell::quoted;
 use reports::runlog::event::FaultKind;
 use reports::units;
 use std::fs::File;
@@ -223,6 +224,7 @@ impl Swarm<'_> {
             words.extend(["--rehearse".to_owned(), factor.to_string()]);
         }
         words.extend(["--seed".to_owned(), seed.to_string()]);
+        words.extend(super::out(&self.args.out));
         words.join(" ")
     }
 

@@ -1,6 +1,6 @@
 //! `[[evidence]]`: what a gate asks for. Runs of a scenario, or a file of another program.
 
-use super::form::{Hash, Names, Selected};
+use super::form::{Hash, Selected, SomeNames};
 use super::keys::{NAME, OF, SAYS};
 use super::{entries, place, refer, reject_duplicates};
 use crate::scenario::Source as File;
@@ -123,16 +123,16 @@ static ENVIRONMENTS_CONDITIONAL: Key<Count> = Key {
     says: "In how many environments it has to work for CONDITIONAL or PIVOT.",
 };
 
-static SIGNED_BY: Key<Names> = Key {
+static SIGNED_BY: Key<SomeNames> = Key {
     name: "signed_by",
-    form: Names { example: "[\"keys/ci.pub.pem\"]" },
+    form: SomeNames { example: "[\"keys/ci.pub.pem\"]" },
     presence: Presence::Optional("no signature is asked for"),
     says: "Public keys in PEM, from the directory of this file. A run counts only if it is in a seal that one of them has signed, a statement only if one of them has signed it.",
 };
 
-pub(super) static CRITERIA: Key<Names> = Key {
+pub(super) static CRITERIA: Key<SomeNames> = Key {
     name: "criteria",
-    form: Names { example: "[\"delivery-seed\"]" },
+    form: SomeNames { example: "[\"delivery-seed\"]" },
     presence: Presence::Optional("all"),
     says: "The criteria of the scenario that the gate asks. If another fails, there is no PASS, but CONDITIONAL.",
 };
@@ -202,7 +202,7 @@ static COMMAND: Key<Line> = Key {
     name: "command",
     form: Line { max: 400, hint: "write the command line that makes the file" },
     presence: Presence::RequiredBy { example: "\"cargo xtask coverage\"", who: "`file`" },
-    says: "The command line that makes the file.",
+    says: "The command line that makes the file, for a shell. `{runs}` in it is the directory of the runs.",
 };
 
 static TAKES: Key<Span> = Key {

@@ -38,6 +38,32 @@ impl Form for Names {
     }
 }
 
+/// Several names, of which there must be one at least: an empty array would ask for nothing, and look as if it did.
+pub(super) struct SomeNames {
+    pub(super) example: &'static str,
+}
+
+impl Form for SomeNames {
+    type Value = Vec<String>;
+
+    fn read(&self, value: &Value) -> Result<Vec<String>, Rejection> {
+        let names = Names { example: self.example }.read(value)?;
+        if names.is_empty() {
+            let hint = format!("name at least one, such as {}, or leave it out", self.example);
+            return Err(Rejection("must not be empty: it would ask for nothing".to_owned(), hint));
+        }
+        Ok(names)
+    }
+
+    fn words(&self) -> String {
+        Names { example: self.example }.words()
+    }
+
+    fn schema(&self, _: &mut Map<String, Json>) -> Json {
+        json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
+    }
+}
+
 /// A day: `2026-12-31`, with quotes or without.
 pub(super) struct Day;
 

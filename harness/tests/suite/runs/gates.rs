@@ -184,7 +184,10 @@ fn a_drawing_replaces_a_regular_file_and_nothing_else() {
         "plans/about/base.toml",
     ];
     let within = bench.out().join("p.svg").display().to_string();
-    for to in ["folder", "null", "/dev/stdout", "socket", &within].into_iter().chain(inputs) {
+    std::fs::write(at("key.pem"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    let inputs = [&inputs[..], &["key.pem"]].concat();
+    let others = ["folder", "null", "/dev/stdout", "-", "socket", &within];
+    for to in others.into_iter().chain(inputs.iter().copied()) {
         // A device is not read.
         let held = || inputs.contains(&to).then(|| std::fs::read(at(to)).unwrap());
         let before = held();
@@ -194,8 +197,9 @@ fn a_drawing_replaces_a_regular_file_and_nothing_else() {
         assert_eq!(held(), before, "{to}");
     }
     drop(socket);
-    std::fs::write(at("old.svg"), "old").unwrap();
-    for to in ["new.svg", "old.svg"] {
+    std::fs::write(at("old.svg"), "<svg xmlns=\"old\"/>").unwrap();
+    std::fs::write(at("empty.svg"), "").unwrap();
+    for to in ["new.svg", "old.svg", "empty.svg", "new.svg"] {
         let done = draw(to);
         assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
         assert!(std::fs::read_to_string(at(to)).unwrap().starts_with("<svg"));

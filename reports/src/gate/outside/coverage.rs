@@ -1,6 +1,9 @@
 //! Test coverage: lcov's tracefiles, and the JSON of `cargo llvm-cov --json`.
+//!
+//! What a file says of itself is held against what it lists. `llvm-cov` sums `LF` and `LH` over functions, so that a line that two of them
+//! share counts twice: the lines that are listed are what is counted, and a sum may only be larger, and never hide a miss.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -9,59 +12,210 @@ use super::Reading;
 /// Found and hit, of one kind of thing.
 type Pair = (u64, u64);
 
-/// Sums over all files of a tracefile: `LF`/`LH` lines, `FNF`/`FNH` functions, `BRF`/`BRH` branches.
-pub(super) fn lcov(text: &str) -> Result<Reading, String> {
-    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-    let (mut files, mut open) = (0_u64, false);
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with("SF:") {
-            open = true;
-        } else if line == "end_of_record" {
-            if !std::mem::take(&mut open) {
-                return Err(format!("line {}: an `end_of_record` without its `SF`", index + 1));
-            }
-            files += 1;
-        } else if let Some((key @ ("LF" | "LH" | "FNF" | "FNH" | "BRF" | "BRH"), count)) =
-            line.split_once(':')
-        {
-            let count: u64 =
-                count.parse().map_err(|_| format!("line {}: `{count}` is not a count", index + 1))?;
-            let sum = sums.entry(key).or_default();
-            *sum = sum.saturating_add(count);
-        }
-    }
-    if open {
-        return Err("it ends within the record of a file".to_owned());
-    }
-    if files == 0 {
-        return Err("it holds no record of a file: is it an lcov tracefile?".to_owned());
-    }
-    let pair = |found, hit| Some((*sums.get(found)?, sums.get(hit).copied().unwrap_or(0)));
-    figures([
-        ("coverage.lines", pair("LF", "LH")),
-        ("coverage.functions", pair("FNF", "FNH")),
-        ("coverage.branches", pair("BRF", "BRH")),
-        ("coverage.regions", None),
-    ])
+const LINES: &str = "coverage.lines";
+const FUNCTIONS: &str = "coverage.functions";
+const BRANCHES: &str = "coverage.branches";
+const REGIONS: &str = "coverage.regions";
+
+/// What a tracefile says of one source file.
+#[derive(Default)]
+struct Record<'t> {
+    /// Each sum, and the number of its line.
+    sums: BTreeMap<&'static str, (u64, usize)>,
+    /// By the number of the line in the source: how often it ran.
+    lines: BTreeMap<u64, u64>,
+    functions: BTreeMap<&'t str, u64>,
+    branches: Pair,
 }
 
-/// The totals of the first export.
+const SUMS: [&str; 6] = ["LF", "LH", "FNF", "FNH", "BRF", "BRH"];
+
+/// Sums over all files of a tracefile: the lines that it lists, else `LF`/`LH`; `FNF`/`FNH` functions, `BRF`/`BRH` branches.
+pub(super) fn lcov(text: &str) -> Result<Reading, String> {
+    let mut totals: BTreeMap<&str, Pair> = BTreeMap::new();
+    let mut files: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut open: Option<Record<'_>> = None;
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let at = |why: String| format!("line {number}: {why}");
+        let line = line.trim();
+        if let Some(source) = line.strip_prefix("SF:") {
+            if open.is_some() {
+                return Err(at("a second `SF` before the `end_of_record` of the one before".to_owned()));
+            }
+            if let Some(first) = files.insert(source, number) {
+                return Err(at(format!(
+                    "`{source}` is duplicated: it is at line {first}: merge the tracefiles"
+                )));
+            }
+            open = Some(Record::default());
+        } else if line == "end_of_record" {
+            let Some(record) = open.take() else {
+                return Err(at("an `end_of_record` without its `SF`".to_owned()));
+            };
+            for (kind, (found, hit)) in record.pairs().map_err(at)? {
+                let total = totals.entry(kind).or_default();
+                *total = (total.0.saturating_add(found), total.1.saturating_add(hit));
+            }
+        } else if let Some((key, value)) = line.split_once(':') {
+            let is_read = SUMS.contains(&key) || ["DA", "FNDA", "BRDA"].contains(&key);
+            match &mut open {
+                Some(record) => record.take(key, value, number).map_err(at)?,
+                None if is_read => return Err(at(format!("a `{key}` outside of the record of a file"))),
+                None => {}
+            }
+        }
+    }
+    if open.is_some() {
+        return Err("it ends within the record of a file".to_owned());
+    }
+    if files.is_empty() {
+        return Err("it holds no record of a file: is it an lcov tracefile?".to_owned());
+    }
+    figures([LINES, FUNCTIONS, BRANCHES, REGIONS].map(|kind| (kind, totals.get(kind).copied())))
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a count"))
+}
+
+impl<'t> Record<'t> {
+    fn take(&mut self, key: &str, value: &'t str, number: usize) -> Result<(), String> {
+        if let Some(sum) = SUMS.into_iter().find(|sum| *sum == key) {
+            return match self.sums.insert(sum, (count(value)?, number)) {
+                Some((_, first)) => {
+                    Err(format!("a second `{key}` of the same file, after that of line {first}"))
+                }
+                None => Ok(()),
+            };
+        }
+        let fields: Vec<&str> = value.split(',').collect();
+        match (key, &fields[..]) {
+            ("DA", [line, times, ..]) => match self.lines.insert(count(line)?, count(times)?) {
+                Some(_) => Err(format!("a second `DA` of line {line} of the same file")),
+                None => Ok(()),
+            },
+            // A name may have commas in it.
+            ("FNDA", [times, _, ..]) => {
+                let name = value.split_once(',').map_or("", |(_, name)| name);
+                let times = count(times)?;
+                self.functions.entry(name).and_modify(|most| *most = times.max(*most)).or_insert(times);
+                Ok(())
+            }
+            ("BRDA", [_, _, _, .., taken]) => {
+                let is_taken = *taken != "-" && count(taken)? > 0;
+                self.branches = (self.branches.0 + 1, self.branches.1 + u64::from(is_taken));
+                Ok(())
+            }
+            ("DA" | "FNDA" | "BRDA", _) => Err(format!("`{key}:{value}` is cut short")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was found and hit of each kind, if its sums and what is listed agree.
+    fn pairs(&self) -> Result<Vec<(&'static str, Pair)>, String> {
+        let functions = self.functions.values().filter(|times| **times > 0).count() as u64;
+        let hit = self.lines.values().filter(|times| **times > 0).count() as u64;
+        let lines = (self.lines.len() as u64, hit);
+        let mut pairs = Vec::new();
+        for (kind, [found, hit], what, listed) in [
+            (LINES, ["LF", "LH"], "DA", lines),
+            (FUNCTIONS, ["FNF", "FNH"], "FNDA", (self.functions.len() as u64, functions)),
+            (BRANCHES, ["BRF", "BRH"], "BRDA", self.branches),
+        ] {
+            let sums = self.declared(found, hit)?;
+            if let (Some((declared, declared_hit)), true) = (sums, listed.0 > 0) {
+                let at = self.sums.get(hit).map_or(0, |(_, number)| *number);
+                let said = format!(
+                    "`{hit}` is {declared_hit} of {declared} (line {at}), and its `{what}` lines show {} of {}",
+                    listed.1, listed.0
+                );
+                // Functions that are instances of one count once; a line of two functions counts twice.
+                let hides = kind == LINES && declared - declared_hit < listed.0 - listed.1;
+                let beyond = kind != LINES && declared_hit > listed.1;
+                if hides || beyond || (declared_hit == 0) != (listed.1 == 0) {
+                    return Err(said);
+                }
+            }
+            // What was only listed counts as well; of functions and branches, the sums say which are one.
+            let is_listed = listed.0 > 0 && (kind == LINES || sums.is_none());
+            pairs.extend(if is_listed { Some(listed) } else { sums }.map(|pair| (kind, pair)));
+        }
+        Ok(pairs)
+    }
+
+    /// By its sums.
+    fn declared(&self, found: &str, hit: &str) -> Result<Option<Pair>, String> {
+        let Some((all, _)) = self.sums.get(found).copied() else {
+            return match self.sums.get(hit) {
+                Some((_, number)) => Err(format!("a `{hit}` (line {number}) without its `{found}`")),
+                None => Ok(None),
+            };
+        };
+        let (reached, number) = self.sums.get(hit).copied().unwrap_or_default();
+        if reached > all {
+            return Err(format!("`{hit}` (line {number}) says that {reached} of {all} were reached"));
+        }
+        Ok(Some((all, reached)))
+    }
+}
+
+/// The totals of an export, which must be the sums over its files.
 pub(super) fn llvm_cov(text: &str) -> Result<Reading, String> {
     let export: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     let totals = export
         .pointer("/data/0/totals")
         .ok_or("it has no `data[0].totals`: is it the output of `cargo llvm-cov --json`?")?;
-    let pair = |kind: &str| {
-        let of = totals.get(kind)?;
-        Some((of.get("count")?.as_u64()?, of.get("covered")?.as_u64()?))
-    };
+    if export.pointer("/data/1").is_some() {
+        return Err("it has more than one export in `data`: make a file of each".to_owned());
+    }
+    let files = export.pointer("/data/0/files").and_then(Value::as_array);
+    let files = files.ok_or("it has totals and no `files` that they could be the totals of")?;
+    let mut names = BTreeSet::new();
+    for (at, file) in files.iter().enumerate() {
+        let name = file.get("filename").and_then(Value::as_str);
+        let name = name.ok_or_else(|| format!("`data[0].files[{at}]` has no `filename`"))?;
+        if !names.insert(name) {
+            return Err(format!("`data[0].files[{at}]`: `{name}` is duplicated"));
+        }
+    }
+    let of = |key| summed(totals, files, key);
     figures([
-        ("coverage.lines", pair("lines")),
-        ("coverage.functions", pair("functions")),
-        ("coverage.branches", pair("branches")),
-        ("coverage.regions", pair("regions")),
+        (LINES, of("lines")?),
+        (FUNCTIONS, of("functions")?),
+        (BRANCHES, of("branches")?),
+        (REGIONS, of("regions")?),
     ])
+}
+
+/// A kind of thing in the totals, held against the files.
+fn summed(totals: &Value, files: &[Value], key: &str) -> Result<Option<Pair>, String> {
+    let pair = |place: String, of: &Value| {
+        let number = |name: &str| of.get(name).and_then(Value::as_u64);
+        match (number("count"), number("covered")) {
+            (Some(all), Some(covered)) if covered <= all => Ok((all, covered)),
+            (Some(all), Some(covered)) => Err(format!("`{place}` says that {covered} of {all} were reached")),
+            _ => Err(format!("`{place}` has no `count` and `covered` that are counts")),
+        }
+    };
+    let Some(total) = totals.get(key) else { return Ok(None) };
+    let total = pair(format!("data[0].totals.{key}"), total)?;
+    let mut sum: Pair = (0, 0);
+    for (at, file) in files.iter().enumerate() {
+        let place = format!("data[0].files[{at}].summary.{key}");
+        let Some(of) = file.pointer(&format!("/summary/{key}")) else {
+            return Err(format!("it has no `{place}`, and totals of it"));
+        };
+        let (all, covered) = pair(place, of)?;
+        sum = (sum.0.saturating_add(all), sum.1.saturating_add(covered));
+    }
+    if sum != total {
+        return Err(format!(
+            "`data[0].totals.{key}` says {} of {}, and its files are {} of {} together",
+            total.1, total.0, sum.1, sum.0
+        ));
+    }
+    Ok(Some(total))
 }
 
 /// Where nothing was found there is nothing to cover, and no figure.
@@ -69,9 +223,6 @@ fn figures(pairs: [(&'static str, Option<Pair>); 4]) -> Result<Reading, String> 
     let mut reading = Reading::default();
     for (name, pair) in pairs {
         let Some((found, hit)) = pair.filter(|(found, _)| *found > 0) else { continue };
-        if hit > found {
-            return Err(format!("it says that {hit} of {found} were reached (`{name}`)"));
-        }
         reading.figures.insert(name, hit as f64 / found as f64);
         reading.remarks.push(format!("{name}: {hit} of {found}"));
     }
@@ -107,15 +258,105 @@ mod tests {
         }
     }
 
+    /// Where the rows of a record and its sums can be told apart, the rows count.
     #[test]
-    fn the_totals_of_llvm_cov_are_read() {
-        let text = r#"{"data":[{"totals":{"lines":{"count":200,"covered":151,"percent":75.5},
-            "regions":{"count":10,"covered":5},"branches":{"count":0,"covered":0}}}],"type":"llvm.coverage.json.export"}"#;
-        let reading = llvm_cov(text).unwrap();
+    fn what_a_tracefile_lists_is_held_against_what_it_says() {
+        let of = |body: &str| lcov(&format!("SF:a.rs\n{body}\nend_of_record\n"));
+        let reading = of("DA:1,1\nDA:2,0\nDA:3,18446744073709551151\nDA:4,0\nLF:5\nLH:3").unwrap();
+        assert_eq!(
+            reading.figures.get("coverage.lines"),
+            Some(&0.5),
+            "a line that two functions share counts once"
+        );
+        let reading = of("DA:1,1,checksum\nDA:2,0").unwrap();
+        assert_eq!(reading.figures.get("coverage.lines"), Some(&0.5), "without sums, the rows are counted");
+        for (body, why) in [
+            ("DA:1,0\nDA:2,0\nLF:2\nLH:2", "line 6: `LH` is 2 of 2 (line 5), and its `DA` lines show 0 of 2"),
+            ("DA:1,1\nDA:2,0\nLF:2\nLH:2", "its `DA` lines show 1 of 2"),
+            ("DA:1,1\nDA:2,0\nLF:100\nLH:100", "its `DA` lines show 1 of 2"),
+            ("LF:1\nLH:1\nLF:100\nLH:100", "line 4: a second `LF` of the same file, after that of line 2"),
+            ("LF:2\nLH:-1", "line 3: `-1` is not a count"),
+            ("DA:1,-1\nLF:1\nLH:1", "line 2: `-1` is not a count"),
+            ("DA:1,0\nDA:1,1\nLF:1\nLH:1", "line 3: a second `DA` of line 1"),
+            ("DA:1", "line 2: `DA:1` is cut short"),
+            ("LH:1", "a `LH` (line 2) without its `LF`"),
+            ("SF:b.rs\nLF:1\nLH:1", "line 2: a second `SF` before the `end_of_record`"),
+            ("FNDA:0,f\nFNF:1\nFNH:1", "its `FNDA` lines show 0 of 1"),
+            ("BRDA:1,0,0,-\nBRF:1\nBRH:1", "its `BRDA` lines show 0 of 1"),
+        ] {
+            let error = of(body).unwrap_err();
+            assert!(error.contains(why), "{body:?}: {error}");
+        }
+        let twice = "SF:a.rs\nLF:1\nLH:1\nend_of_record\n".repeat(2);
+        assert!(lcov(&twice).unwrap_err().contains("line 5: `a.rs` is duplicated: it is at line 1"));
+        assert!(
+            lcov("LF:9\nSF:a.rs\nLF:1\nLH:1\nend_of_record\n")
+                .unwrap_err()
+                .contains("line 1: a `LF` outside")
+        );
+    }
+
+    /// As `cargo llvm-cov --lcov` writes it for a generic function and a closure: its sums are larger than its rows.
+    #[test]
+    fn an_honest_tracefile_of_llvm_cov_is_read() {
+        let text = "SF:/src/lib.rs\nFN:1,max::<u8>\nFN:1,max::<f32>\nFNDA:0,max::<u8>\nFNDA:1,max::<f32>\nFNF:1\nFNH:1\n\
+                    DA:1,2\nDA:2,2\nDA:3,2\nDA:15,0\nDA:16,0\nBRF:0\nBRH:0\nLF:8\nLH:5\nend_of_record";
+        let reading = lcov(text).unwrap();
+        assert_eq!(reading.figures.get("coverage.lines"), Some(&0.6));
+        assert_eq!(reading.figures.get("coverage.functions"), Some(&1.0));
+    }
+
+    fn export(totals: &str, files: &[&str]) -> String {
+        let files: Vec<String> = files
+            .iter()
+            .enumerate()
+            .map(|(at, of)| format!(r#"{{"filename":"{at}.rs","summary":{of}}}"#))
+            .collect();
+        format!(
+            r#"{{"data":[{{"files":[{}],"totals":{totals}}}],"type":"llvm.coverage.json.export"}}"#,
+            files.join(",")
+        )
+    }
+
+    #[test]
+    fn the_totals_of_llvm_cov_are_read_if_they_are_those_of_its_files() {
+        let text = export(
+            r#"{"lines":{"count":200,"covered":151,"percent":75.5},"regions":{"count":10,"covered":5},"branches":{"count":0,"covered":0}}"#,
+            &[
+                r#"{"lines":{"count":100,"covered":100},"regions":{"count":4,"covered":4},"branches":{"count":0,"covered":0}}"#,
+                r#"{"lines":{"count":100,"covered":51},"regions":{"count":6,"covered":1},"branches":{"count":0,"covered":0}}"#,
+            ],
+        );
+        let reading = llvm_cov(&text).unwrap();
         assert_eq!(reading.figures.get("coverage.lines"), Some(&0.755));
         assert_eq!(reading.figures.get("coverage.regions"), Some(&0.5));
         assert!(!reading.figures.contains_key("coverage.branches"));
         assert!(llvm_cov("{}").unwrap_err().contains("totals"));
         assert!(llvm_cov("{").unwrap_err().contains("not JSON"));
+        let of = |total: &str, file: &str| {
+            llvm_cov(&export(&format!(r#"{{"lines":{total}}}"#), &[&format!(r#"{{"lines":{file}}}"#)]))
+        };
+        let one = r#"{"count":10,"covered":1}"#;
+        for (total, file, why) in [
+            (
+                r#"{"count":10,"covered":10}"#,
+                one,
+                "`data[0].totals.lines` says 10 of 10, and its files are 1 of 10",
+            ),
+            (one, r#"{"count":10,"covered":11}"#, "`data[0].files[0].summary.lines` says that 11 of 10"),
+            (one, r#"{"count":10,"covered":-1}"#, "that are counts"),
+            (one, "null", "that are counts"),
+        ] {
+            let error = of(total, file).unwrap_err();
+            assert!(error.contains(why), "{total} {file}: {error}");
+        }
+        let twice = export(r#"{"lines":{"count":0,"covered":0}}"#, &["{}", "{}"]).replace("1.rs", "0.rs");
+        assert!(llvm_cov(&twice).unwrap_err().contains("`0.rs` is duplicated"));
+        assert!(llvm_cov(r#"{"data":[{"totals":{}}]}"#).unwrap_err().contains("no `files`"));
+        assert!(
+            llvm_cov(r#"{"data":[{"totals":{},"files":[]},{}]}"#)
+                .unwrap_err()
+                .contains("more than one export")
+        );
     }
 }

@@ -3,8 +3,11 @@
 //! The cases are counted, and not what the attributes of their suites say about them: if a suite says more, the file was cut or changed.
 //! A failure counts wherever it stands: a suite that crashes has no case for it.
 
+use std::borrow::Cow;
+
 use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::escape::unescape;
+use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use super::{REMARKS_MAX, Reading};
 
@@ -15,12 +18,20 @@ struct Counts {
     skipped: u64,
 }
 
+/// What the attributes of a suite say; failures and errors together.
+struct Declared {
+    cases: Option<u64>,
+    failed: u64,
+    skipped: u64,
+}
+
 /// An element that is open and counts what is in it.
 struct Suite {
-    /// What its attributes say.
-    declared: Counts,
+    declared: Declared,
     /// What had been counted where it began.
     before: Counts,
+    /// Cases that are in it and in no suite within it.
+    own: u64,
     depth: usize,
 }
 
@@ -34,7 +45,6 @@ struct Tally {
     remarks: Vec<String>,
 }
 
-#[derive(Default)]
 struct Case {
     name: String,
     failed: bool,
@@ -46,58 +56,92 @@ pub(super) fn read(text: &str) -> Result<Reading, String> {
     let mut reader = Reader::from_str(text);
     let mut tally = Tally::default();
     loop {
-        let event = reader.read_event().map_err(|error| format!("it is not XML: {error}"))?;
-        match &event {
-            Event::Start(tag) => tally.begin(tag)?,
+        let event = reader.read_event();
+        let at = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX).min(text.len());
+        let line = || text.as_bytes()[..at].split(|byte| *byte == b'\n').count();
+        let event = event.map_err(|error| format!("line {}: it is not XML: {error}", line()))?;
+        if matches!(event, Event::Eof) {
+            return tally.reading();
+        }
+        tally.take(&event).map_err(|why| format!("line {}: {why}", line()))?;
+    }
+}
+
+/// What it stands for is known without a definition: a character by its number, and the five of XML.
+fn is_predefined(reference: &BytesRef<'_>) -> bool {
+    reference.is_char_ref() || [&b"amp"[..], b"lt", b"gt", b"quot", b"apos"].contains(&reference.as_ref())
+}
+
+fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
+    let found = tag.try_get_attribute(name).ok().flatten()?;
+    let text = String::from_utf8_lossy(&found.value);
+    // What cannot be resolved has been refused.
+    Some(unescape(&text).map_or_else(|_| text.to_string(), Cow::into_owned))
+}
+
+/// No attribute is duplicated, and none holds what is defined nowhere.
+fn check_attributes(tag: &BytesStart<'_>) -> Result<(), String> {
+    for found in tag.attributes() {
+        let found = found.map_err(|error| format!("it is not XML: {error}"))?;
+        unescape(&String::from_utf8_lossy(&found.value)).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Nothing is declared by an attribute that is absent or empty.
+fn declared(tag: &BytesStart<'_>, name: &str) -> Result<Option<u64>, String> {
+    match attribute(tag, name) {
+        Some(text) if !text.trim().is_empty() => {
+            let count = text.trim().parse();
+            count.map(Some).map_err(|_| format!("`{name}` of a suite must be a count, and is `{text}`"))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether the `status` or the `result` of a case is one of these words.
+fn says(tag: &BytesStart<'_>, words: &[&str]) -> bool {
+    let is_said = |name| {
+        attribute(tag, name).is_some_and(|value| words.contains(&value.trim().to_ascii_lowercase().as_str()))
+    };
+    is_said("status") || is_said("result")
+}
+
+/// A case that a runner lists and did not run.
+const LEFT_OUT: [&str; 6] = ["notrun", "not run", "skipped", "disabled", "suppressed", "ignored"];
+/// A case that some runners mark by a word alone.
+const FAILED: [&str; 10] =
+    ["failed", "failure", "fail", "error", "errored", "broken", "crashed", "timeout", "timedout", "aborted"];
+
+impl Tally {
+    fn take(&mut self, event: &Event<'_>) -> Result<(), String> {
+        match event {
+            Event::Start(tag) => check_attributes(tag).and_then(|()| self.begin(tag)),
             Event::Empty(tag) => {
-                tally.begin(tag)?;
-                tally.end()?;
+                check_attributes(tag).and_then(|()| self.begin(tag)).and_then(|()| self.end())
             }
-            Event::End(_) => tally.end()?,
-            Event::Text(text) if tally.depth == 0 && !text.iter().all(u8::is_ascii_whitespace) => {
-                return Err("it has text outside of its root".to_owned());
+            Event::End(_) => self.end(),
+            Event::Text(text) if self.depth == 0 && !text.iter().all(u8::is_ascii_whitespace) => {
+                Err("it has text outside of its root".to_owned())
             }
-            Event::CData(_) | Event::GeneralRef(_) if tally.depth == 0 => {
-                return Err("it has text outside of its root".to_owned());
+            Event::CData(_) | Event::GeneralRef(_) if self.depth == 0 => {
+                Err("it has text outside of its root".to_owned())
             }
-            Event::Eof => break,
+            // What it defines could stand for anything, cases included.
+            Event::DocType(_) => Err("it has a DOCTYPE, which no test runner writes".to_owned()),
+            Event::GeneralRef(reference) if !is_predefined(reference) => {
+                Err(format!("`&{};` is defined nowhere", String::from_utf8_lossy(reference)))
+            }
             Event::Text(_)
             | Event::CData(_)
             | Event::Comment(_)
             | Event::Decl(_)
             | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
+            | Event::GeneralRef(_)
+            | Event::Eof => Ok(()),
         }
     }
-    tally.reading()
-}
 
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
-    let found = tag.try_get_attribute(name).ok().flatten()?;
-    Some(String::from_utf8_lossy(&found.value).into_owned())
-}
-
-/// Nothing is declared by an attribute that is absent or empty.
-fn declared(tag: &BytesStart<'_>, name: &str) -> Result<u64, String> {
-    match attribute(tag, name) {
-        Some(text) if !text.trim().is_empty() => {
-            text.trim().parse().map_err(|_| format!("`{name}` of a suite is `{text}`, and no count"))
-        }
-        _ => Ok(0),
-    }
-}
-
-/// A case that a runner lists and did not run.
-fn is_left_out(tag: &BytesStart<'_>) -> bool {
-    let says = |name, words: &[&str]| {
-        attribute(tag, name).is_some_and(|value| words.contains(&value.to_ascii_lowercase().as_str()))
-    };
-    let words = ["notrun", "not run", "skipped", "disabled", "suppressed", "ignored"];
-    says("status", &words) || says("result", &words)
-}
-
-impl Tally {
     fn begin(&mut self, tag: &BytesStart<'_>) -> Result<(), String> {
         let name = tag.local_name();
         let is_suite = matches!(name.as_ref(), b"testsuites" | b"testsuite");
@@ -113,17 +157,24 @@ impl Tally {
         self.depth += 1;
         match name.as_ref() {
             _ if is_suite => {
-                let failed = declared(tag, "failures")?.saturating_add(declared(tag, "errors")?);
-                let declared = Counts { cases: declared(tag, "tests")?, failed, skipped: 0 };
-                self.suites.push(Suite { declared, before: self.counts, depth: self.depth });
+                let failures = declared(tag, "failures")?.unwrap_or(0);
+                let declared = Declared {
+                    cases: declared(tag, "tests")?,
+                    failed: failures.saturating_add(declared(tag, "errors")?.unwrap_or(0)),
+                    skipped: declared(tag, "skipped")?.unwrap_or(0),
+                };
+                self.suites.push(Suite { declared, before: self.counts, own: 0, depth: self.depth });
             }
             b"testcase" => {
                 if self.case.is_some() {
                     return Err("it has a test case within a test case".to_owned());
                 }
                 let name = attribute(tag, "name").unwrap_or_default();
-                self.case =
-                    Some(Case { name, skipped: is_left_out(tag), depth: self.depth, ..Case::default() });
+                let (failed, skipped) = (says(tag, &FAILED), says(tag, &LEFT_OUT));
+                self.case = Some(Case { name, failed, skipped, depth: self.depth });
+                if let Some(suite) = self.suites.last_mut() {
+                    suite.own += 1;
+                }
             }
             b"failure" | b"error" => match &mut self.case {
                 Some(case) => case.failed = true,
@@ -186,14 +237,24 @@ impl Tally {
 impl Suite {
     fn check(&self, now: Counts) -> Result<(), String> {
         let cases = now.cases - self.before.cases;
-        if self.declared.cases > cases {
-            return Err(format!("it says that it has {} cases, and {cases} are there", self.declared.cases));
+        // Some runners count the cases of the suites within a suite, and some do not.
+        if let Some(said) =
+            self.declared.cases.filter(|said| *said != cases && (self.own == 0 || *said != self.own))
+        {
+            return Err(format!("a suite says that it has {said} cases, and {cases} are there"));
         }
         let failed = now.failed - self.before.failed;
         if self.declared.failed > failed {
             return Err(format!(
                 "a suite says that it has {} failures and errors, and {failed} are there",
                 self.declared.failed
+            ));
+        }
+        let skipped = now.skipped - self.before.skipped;
+        if self.declared.skipped > skipped {
+            return Err(format!(
+                "a suite says that {} of its cases were skipped, and {skipped} are there",
+                self.declared.skipped
             ));
         }
         Ok(())
@@ -260,6 +321,57 @@ mod tests {
             Some(&2.0),
             "a suite counts what is in it"
         );
+    }
+
+    #[test]
+    fn a_case_that_failed_by_its_status_failed() {
+        for says in ["status=\"failed\"", "result='Failure'", "status=\"ERROR\"", "status=\" failed \""] {
+            let text = format!("<testsuite tests=\"1\"><testcase name=\"a\" {says}/></testsuite>");
+            assert_eq!(read(&text).unwrap().figures.get("tests.failed"), Some(&1.0), "{text}");
+        }
+        let passed = r#"<testsuite><testcase name="a" status="run" result="completed"/></testsuite>"#;
+        assert_eq!(read(passed).unwrap().figures.get("tests.failed"), Some(&0.0));
+    }
+
+    #[test]
+    fn totals_that_are_not_those_of_the_cases_are_refused_with_the_line() {
+        let case = r#"<testcase name="a"/>"#;
+        for (text, why) in [
+            (
+                format!("<testsuite tests=\"1\">\n{case}\n{case}\n</testsuite>"),
+                "line 4: a suite says that it has 1 cases, and 2",
+            ),
+            (format!("<testsuite tests=\"0\">{case}</testsuite>"), "0 cases, and 1 are there"),
+            (format!("<testsuite tests=\"-1\">{case}</testsuite>"), "must be a count, and is `-1`"),
+            (format!("<testsuite skipped=\"1\">{case}</testsuite>"), "1 of its cases were skipped, and 0"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        // With the cases of the suites within it, and without.
+        for outer in [1, 2] {
+            let nested = format!(
+                "<testsuite tests=\"{outer}\">{case}<testsuite tests=\"1\">{case}</testsuite></testsuite>"
+            );
+            assert!(read(&nested).is_ok(), "{nested}");
+        }
+    }
+
+    #[test]
+    fn what_could_stand_for_anything_is_refused() {
+        let case = r#"<testcase name="a &amp; b">&lt;&#10;</testcase>"#;
+        assert!(read(&format!("<testsuite>{case}</testsuite>")).is_ok());
+        let doctype = r#"<!DOCTYPE t [<!ENTITY c "<testcase name='b'><failure/></testcase>">]>"#;
+        let error = read(&format!("\n{doctype}\n<testsuite>{case}&c;</testsuite>")).unwrap_err();
+        assert!(error.contains("line 2: it has a DOCTYPE"), "{error}");
+        let by_number = r#"<testsuite><testcase name="a" status="&#102;ailed"/></testsuite>"#;
+        assert_eq!(read(by_number).unwrap().figures.get("tests.failed"), Some(&1.0));
+        for (attributes, why) in [("status=\"&c;\"", "c"), ("status=\"ok\" status=\"failed\"", "duplicate")] {
+            let error = read(&format!("<testsuite><testcase {attributes}/></testsuite>")).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        let error = read(&format!("<testsuite>{case}&c;</testsuite>")).unwrap_err();
+        assert!(error.contains("`&c;` is defined nowhere"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a criterion is for a gate: as the run has it, but for bands, criteria that the gate does not ask, and waivers.
 
 use super::{Question, waive};
-use crate::gate::decision::Finding;
+use crate::gate::decision::{CHECK, Finding};
 use crate::gate::exhibit::JudgedRun;
 use crate::gate::plan::{Evidence, Runs};
 use crate::units;
@@ -59,7 +59,7 @@ fn of_criterion(criterion: &CriterionResult, directory: &str) -> Finding {
 
 fn of_check(check: &EvidenceResult, directory: &str) -> Finding {
     Finding {
-        criterion: format!("check: {}", check.name),
+        criterion: format!("{CHECK}{}", check.name),
         source: directory.to_owned(),
         asked: check.wanted.clone(),
         measured: check.found.clone(),

@@ -3,9 +3,9 @@
 use super::{Answer, Question, bands, is_signed, waive, worst};
 use crate::gate::builds::is_same_commit;
 use crate::gate::decision::{Finding, Step, Weighed};
-use crate::gate::exhibit::Found;
+use crate::gate::exhibit::{Found, RUNS_HERE, Recipe};
 use crate::gate::outside::Reading;
-use crate::gate::plan::{Evidence, OutsideFile, Whose};
+use crate::gate::plan::{Evidence, Format, OutsideFile, Source, Whose};
 use crate::units;
 use crate::verdict::Verdict;
 
@@ -29,18 +29,50 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
             }
         }
     }
-    let step = (weighed.verdict >= Verdict::Inconclusive).then(|| Step {
-        evidence: evidence.name.clone(),
-        what: match weighed.verdict {
-            Verdict::Fail => "mend what fails, and make the file again".to_owned(),
-            Verdict::Pass | Verdict::Conditional | Verdict::Inconclusive => {
-                format!("make {}", file.path)
-            }
-        },
-        command: file.command.clone(),
-        takes_ns: file.takes_ns,
-    });
+    let step = (weighed.verdict >= Verdict::Inconclusive).then(|| step(evidence, file, question, &weighed));
     Answer { weighed, steps: step.into_iter().collect(), is_closed: false }
+}
+
+fn step(evidence: &Evidence, file: &OutsideFile, question: Question<'_>, weighed: &Weighed) -> Step {
+    let (inputs, path) = (question.inputs, &file.path);
+    let step = |what: String, command: String, takes_ns: Option<u64>| Step {
+        evidence: evidence.name.clone(),
+        what,
+        command,
+        takes_ns,
+    };
+    // It compares runs that are not there.
+    if let Some(missing) = unrun(file, question) {
+        let what = format!("run {} first: {path} is made of its runs", missing.name);
+        return step(what, format!("{}{}", missing.command, inputs.caller.out), Some(missing.takes_ns));
+    }
+    let what = match (weighed.verdict, file.format) {
+        (Verdict::Fail, Format::Statement) => {
+            format!("mend what is not approved, and have {path} stated again")
+        }
+        (Verdict::Fail, _) => "mend what fails, and make the file again".to_owned(),
+        (_, Format::Statement) => format!("have {path} stated, in the lines that docs/gates.md shows"),
+        _ => format!("make {path}"),
+    };
+    step(what, inputs.caller.command(&file.command), file.takes_ns)
+}
+
+/// The scenario of the gate whose runs the command reads, `{runs}/NAME`, and that has none.
+fn unrun<'a>(file: &OutsideFile, question: Question<'a>) -> Option<&'a Recipe> {
+    let Question { gate, inputs, .. } = question;
+    let read = file.command.split(RUNS_HERE).skip(1).filter_map(|after| {
+        let name = after.strip_prefix('/')?;
+        name.split(|c: char| c.is_whitespace() || c == '/').next()
+    });
+    let is_there = |name: &str| inputs.exhibits.iter().any(|exhibit| exhibit.scenario == name);
+    let missing: Vec<&str> = read.filter(|name| !is_there(name)).collect();
+    gate.evidence.iter().find_map(|other| match &other.source {
+        Source::Runs(runs) => {
+            let recipes = inputs.recipes.get(&runs.recipe())?;
+            recipes.iter().find(|recipe| missing.contains(&recipe.name.as_str()))
+        }
+        Source::File(_) => None,
+    })
 }
 
 /// `, for this build, about load-500.toml, signed by keys/lead.pub.pem`

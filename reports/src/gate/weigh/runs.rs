@@ -4,19 +4,25 @@
 //! count is shown with its reason.
 
 mod admit;
+mod advice;
 mod lost;
 mod matrix;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use admit::Admitted;
+
 use super::{Answer, Question, bands, worst};
 use crate::gate::builds::is_newer;
 use crate::gate::decision::{Finding, RunShown, Step, Weighed};
-use crate::gate::exhibit::{Exhibit, Inputs, JudgedRun, Recipe};
+use crate::gate::exhibit::{Exhibit, JudgedRun, Recipe};
 use crate::gate::plan::{Evidence, Quorum, Runs, Select, Whose};
 use crate::units;
 use crate::verdict::{Check, Verdict};
 use notation::suggest;
+
+/// How many environments that do not pass the headline of one that passes names.
+const OTHERS_NAMED_MAX: usize = 3;
 
 /// What a piece of evidence asks of runs.
 #[derive(Clone, Copy)]
@@ -32,6 +38,8 @@ struct Counted<'a> {
     run: &'a JudgedRun,
     findings: Vec<Finding>,
     verdict: Verdict,
+    /// It is one of the runs that are asked for, and does not only count against.
+    is_asked: bool,
 }
 
 pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) -> Answer {
@@ -58,7 +66,8 @@ fn unusable(
     recipes: &[Recipe],
     question: Question<'_>,
 ) -> Option<Unusable> {
-    let validate = format!("harness validate {}", runs.scenario);
+    let caller = &question.inputs.caller;
+    let validate = format!("harness validate {}", caller.file(&runs.scenario));
     if recipes.is_empty() {
         let why = format!("{} was not read", runs.scenario);
         return Some(Unusable { what: why.clone(), why, command: validate });
@@ -72,10 +81,10 @@ fn unusable(
                 runs.scenario, other.sha256
             ),
             what: format!(
-                "bring the asked text of {} back, or have the new one agreed on and pin it at {} (`harness phases --pin`)",
-                runs.scenario, evidence.place
+                "bring the asked text of {} back, or have the new one agreed on and pin it at {} (`harness phases --pin{}`)",
+                runs.scenario, evidence.place, caller.phases
             ),
-            command: format!("git log -p -- {}", runs.scenario),
+            command: format!("git log -p -- {}", caller.file(&runs.scenario)),
         });
     }
     let why = recipes.iter().find_map(|recipe| unknown_criterion(evidence, runs, recipe, question))?;
@@ -131,21 +140,33 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
 
 fn weigh_known(wanted: Wanted<'_>) -> Answer {
     let mut weighed = Weighed::open(wanted.evidence, asked(wanted.evidence, wanted.runs));
-    let admitted = admit::all(wanted);
+    let mut admitted = admit::all(wanted);
     let mut counted = Vec::new();
-    for (exhibit, why_not) in &admitted {
-        let mut shown = show(exhibit, why_not.clone());
-        if let (Ok(run), None) = (&exhibit.judged, why_not) {
+    for Admitted { exhibit, why_not, unsigned } in &mut admitted {
+        if let (Ok(run), None) = (&exhibit.judged, &why_not) {
             let Wanted { evidence, runs, question, .. } = wanted;
             let findings = bands::findings(evidence, runs, question, &exhibit.directory, run);
             let verdict = worst(&findings).unwrap_or(Verdict::Inconclusive);
-            shown.verdict = Some(verdict);
-            weighed.notes.extend(remark(exhibit, run));
-            counted.push(Counted { run, findings, verdict });
+            // A signature is asked for what speaks for the gate. What speaks against it counts without one.
+            if verdict == Verdict::Pass && unsigned.is_some() {
+                why_not.clone_from(unsigned);
+            } else {
+                weighed.notes.extend(unsigned.as_ref().map(|why| {
+                    format!(
+                        "{}: {why}; it did not pass, so it counts against all the same",
+                        exhibit.directory
+                    )
+                }));
+                weighed.notes.extend(remark(exhibit, run));
+                counted.push(Counted { run, findings, verdict, is_asked: unsigned.is_none() });
+            }
         }
+        let mut shown = show(exhibit, why_not.clone());
+        shown.verdict = counted.last().filter(|_| shown.counts).map(|run| run.verdict);
         weighed.runs.push(shown);
     }
     let missing = settle(wanted, &counted, &mut weighed);
+    let stuck = advice::newest(&counted);
     let blocked = lost::notes(wanted, &admitted, &mut weighed);
     if blocked {
         weighed.verdict = weighed.verdict.max(Verdict::Inconclusive);
@@ -153,7 +174,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
     history(wanted, &admitted, &counted, &mut weighed);
     let is_closed = blocked || counted.iter().any(|run| run.verdict == Verdict::Inconclusive);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
-    let step = step(wanted, &weighed, missing, blocked);
+    let step = advice::step(wanted, &weighed, advice::Open { missing, blocked, stuck });
     Answer { weighed, steps: step.into_iter().collect(), is_closed }
 }
 
@@ -194,7 +215,7 @@ fn show(exhibit: &Exhibit, why_not: Option<String>) -> RunShown {
     }
 }
 
-/// Verdict and words; how many runs are missing.
+/// Verdict and words; how many runs are missing, or environments where the gate asks for several.
 fn settle(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
     match wanted.runs.environments {
         Some(quorum) => settle_quorum(wanted, quorum, counted, weighed),
@@ -203,9 +224,10 @@ fn settle(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weighed) ->
 }
 
 fn settle_plain(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
+    let asked = counted.iter().filter(|run| run.is_asked).count() as u32;
     let (have, need) = (counted.len() as u32, wanted.runs.runs);
     let worst = counted.iter().map(|run| run.verdict).max();
-    let missing = need.saturating_sub(have);
+    let missing = need.saturating_sub(asked);
     weighed.verdict = match worst {
         None => Verdict::Inconclusive,
         Some(worst) if missing > 0 => worst.max(Verdict::Inconclusive),
@@ -223,9 +245,7 @@ fn settle_plain(wanted: Wanted<'_>, counted: &[Counted<'_>], weighed: &mut Weigh
         _ => format!("; {others} others do not count"),
     };
     weighed.found.push_str(&others);
-    // What is INCONCLUSIVE says nothing, and another run may.
-    let open = counted.iter().filter(|run| run.verdict == Verdict::Inconclusive).count() as u32;
-    missing.max(u32::from(open > 0))
+    missing
 }
 
 /// `1 PASS, 9 FAIL`
@@ -242,14 +262,15 @@ fn tally(counted: &[Counted<'_>]) -> String {
 
 /// By environment; each amounts to the worst of its runs, once it has enough of them.
 fn settle_quorum(wanted: Wanted<'_>, quorum: Quorum, counted: &[Counted<'_>], weighed: &mut Weighed) -> u32 {
-    let mut environments: BTreeMap<&str, Vec<Verdict>> = BTreeMap::new();
+    let mut environments: BTreeMap<&str, Vec<&Counted<'_>>> = BTreeMap::new();
     for run in counted {
-        environments.entry(run.run.environment()).or_default().push(run.verdict);
+        environments.entry(run.run.environment()).or_default().push(run);
     }
     let need = wanted.runs.runs as usize;
-    let of = |verdicts: &Vec<Verdict>| {
-        let worst = verdicts.iter().copied().max().unwrap_or(Verdict::Inconclusive);
-        if verdicts.len() < need { worst.max(Verdict::Inconclusive) } else { worst }
+    let of = |runs: &Vec<&Counted<'_>>| {
+        let worst = runs.iter().map(|run| run.verdict).max().unwrap_or(Verdict::Inconclusive);
+        let asked = runs.iter().filter(|run| run.is_asked).count();
+        if asked < need { worst.max(Verdict::Inconclusive) } else { worst }
     };
     let verdicts: Vec<(&str, Verdict)> = environments.iter().map(|(name, all)| (*name, of(all))).collect();
     let count =
@@ -269,23 +290,25 @@ fn settle_quorum(wanted: Wanted<'_>, quorum: Quorum, counted: &[Counted<'_>], we
     };
     let listed: Vec<String> =
         verdicts.iter().map(|(name, verdict)| format!("{name} {}", verdict.word())).collect();
+    // It may pass by the others: a director has to see the one that did not.
+    let others = verdicts.iter().filter(|(_, verdict)| *verdict >= Verdict::Inconclusive);
+    let others: Vec<String> = others.map(|(name, verdict)| format!("{name} is {}", verdict.word())).collect();
+    weighed.qualifies = (!others.is_empty()).then(|| {
+        let named = others.iter().take(OTHERS_NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = others.len().saturating_sub(OTHERS_NAMED_MAX);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        format!("in {works} of {}, {named}{more}", units::things(verdicts.len() as u64, "environment"))
+    });
     let listed = if listed.is_empty() { "none tried".to_owned() } else { listed.join(", ") };
     weighed.found =
         format!("works in {works} of {}: {listed}", units::things(quorum.pass.into(), "environment"));
-    if weighed.verdict == Verdict::Inconclusive {
-        quorum.pass.saturating_sub(decided) * wanted.runs.runs
-    } else {
-        0
-    }
+    // Another environment may pass beside one that fails.
+    let open = if weighed.verdict == Verdict::Inconclusive { decided } else { works };
+    quorum.pass.saturating_sub(open)
 }
 
 /// One green after nine reds is said in so many words.
-fn history(
-    wanted: Wanted<'_>,
-    admitted: &[(&Exhibit, Option<String>)],
-    counted: &[Counted<'_>],
-    weighed: &mut Weighed,
-) {
+fn history(wanted: Wanted<'_>, admitted: &[Admitted<'_>], counted: &[Counted<'_>], weighed: &mut Weighed) {
     let newest = counted.iter().max_by_key(|run| run.run.judgement.started_utc.clone());
     let bad = counted.iter().filter(|run| run.verdict >= Verdict::Inconclusive).count();
     if let Some(newest) = newest.filter(|newest| newest.verdict <= Verdict::Conditional && bad > 0) {
@@ -297,10 +320,10 @@ fn history(
         let judgement = &run.judgement;
         judgement.verdict != Verdict::Pass && judgement.variant.profile == wanted.runs.profile
     };
-    let not_counted = admitted.iter().filter(|(_, why_not)| why_not.is_some());
+    let not_counted = admitted.iter().filter(|one| one.why_not.is_some());
     let hidden: Vec<&JudgedRun> =
-        not_counted.filter_map(|(exhibit, _)| exhibit.judged.as_deref().ok()).filter(is_hidden).collect();
-    weighed.runs_beside = hidden.len();
+        not_counted.filter_map(|one| one.exhibit.judged.as_deref().ok()).filter(is_hidden).collect();
+    weighed.runs_beside += hidden.len();
     if !hidden.is_empty() {
         weighed.notes.push(format!(
             "{} among those that do not count did not pass by the scenario's own criteria{}",
@@ -328,36 +351,4 @@ fn by_newer_builds(wanted: Wanted<'_>, hidden: &[&JudgedRun]) -> String {
         if newer.len() == 1 { "is" } else { "are" },
         names.join(", ")
     )
-}
-
-fn is_index_in_doubt(inputs: &Inputs) -> bool {
-    inputs.index.damaged.is_some() || lost::unlisted(inputs).is_some()
-}
-
-fn step(wanted: Wanted<'_>, weighed: &Weighed, missing: u32, blocked: bool) -> Option<Step> {
-    if weighed.verdict < Verdict::Inconclusive {
-        return None;
-    }
-    let recipe = wanted.recipe;
-    let runs = missing.max(1);
-    let is_elsewhere = wanted.runs.environments.is_some() && missing > 0;
-    let what = match (weighed.verdict, blocked) {
-        (Verdict::Fail, _) => "mend what fails, and run it again".to_owned(),
-        (_, true) if is_index_in_doubt(wanted.question.inputs) => {
-            "bring the index of runs back as it was, or make the runs again in a new directory".to_owned()
-        }
-        (_, true) => "bring back the runs that are gone, or wait until they are out of the window".to_owned(),
-        _ if is_elsewhere && missing == 1 => "run it in another environment".to_owned(),
-        _ if is_elsewhere => format!("run it in {missing} environments where it was not tried"),
-        _ if runs == 1 => "run it once".to_owned(),
-        _ => format!("run it {runs} times"),
-    };
-    let each = if is_elsewhere { 1 } else { runs };
-    let times = if each > 1 { format!(" --runs {each}") } else { String::new() };
-    Some(Step {
-        evidence: wanted.evidence.name.clone(),
-        what,
-        command: format!("{}{times}", recipe.command),
-        takes_ns: Some(recipe.takes_ns.saturating_mul(u64::from(each))),
-    })
 }

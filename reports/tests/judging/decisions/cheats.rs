@@ -113,13 +113,82 @@ fn stale_runs_and_runs_of_the_future_do_not_count() {
 fn a_copy_of_a_run_does_not_count_twice() {
     let of = |second: Exhibit| History::of(vec![green(20), second]).asking(|runs| runs.runs = 2).decide();
     let there = |directory: &str, exhibit: Exhibit| Exhibit { directory: directory.into(), ..exhibit };
-    let same = of(there("runs/synthetic/copy", green(20)));
-    assert_eq!(same.outcome, "INCONCLUSIVE");
-    assert!(why_not(&same, "runs/synthetic/copy").contains("the id of another run"), "{same:#?}");
-    let renamed = ran(20, &Run::default(), |header| header.run_id = "synthetic-99".into());
-    let renamed = of(renamed);
-    assert!(why_not(&renamed, "runs/synthetic/synthetic-99").contains("same millisecond"), "{renamed:#?}");
+    for place in ["runs/synthetic/a", "runs/synthetic/z"] {
+        let same = of(there(place, green(20)));
+        assert_eq!(same.outcome, "INCONCLUSIVE", "{place}");
+        let said: Vec<&str> = same.evidence[0].runs.iter().filter_map(|run| run.why_not.as_deref()).collect();
+        assert!(said.len() == 1 && said[0].contains("its log is that of runs/synthetic/"), "{said:?}");
+    }
     assert_eq!(of(green(21)).outcome, "PASS", "another run is another run");
+}
+
+/// A copy can have another id, another start and another machine in its header. What it recorded stays.
+#[test]
+fn a_copy_under_another_header_is_found_by_what_it_recorded() {
+    let bends: [fn(&mut Header); 3] = [
+        |header| header.run_id = "synthetic-99".into(),
+        |header| {
+            header.run_id = "another-01".into();
+            header.started_utc = "2026-01-31T12:00:00Z".into();
+        },
+        |header| {
+            header.run_id = "another-02".into();
+            header.host.machine = "another".into();
+            header.build.git = "7654321".into();
+        },
+    ];
+    for bend in bends {
+        let renamed = Exhibit { log_sha256: "another".into(), ..ran(20, &Run::default(), bend) };
+        let directory = renamed.directory.clone();
+        // In whatever order the directories lie.
+        for exhibits in [vec![green(20), renamed.clone()], vec![renamed.clone(), green(20)]] {
+            let decision = History::of(exhibits).asking(|runs| runs.runs = 2).decide();
+            assert_eq!(decision.outcome, "INCONCLUSIVE", "{directory}");
+            let copies: Vec<&str> =
+                decision.evidence[0].runs.iter().filter_map(|run| run.why_not.as_deref()).collect();
+            assert_eq!(copies.len(), 1, "{copies:?}");
+            assert!(copies[0].contains("recorded, under another header: it is a copy"), "{copies:?}");
+        }
+    }
+    // A run that is too old makes no new one, whatever date its copy has.
+    let old = ran(20, &Run::default(), |header| header.started_utc = "2025-11-20T12:00:00Z".into());
+    let again = Exhibit { directory: "runs/synthetic/0".into(), log_sha256: "new".into(), ..green(20) };
+    let decision = History::of(vec![again, old]).decide();
+    assert_eq!(decision.outcome, "INCONCLUSIVE", "{decision:#?}");
+}
+
+/// Runs side by side begin at the same time: each counts, in whatever order their directories lie.
+#[test]
+fn runs_that_began_in_the_same_millisecond_are_two_runs() {
+    let at =
+        |id: &'static str, exhibit: Exhibit| Exhibit { directory: format!("runs/synthetic/{id}"), ..exhibit };
+    let noon = |header: &mut Header| header.started_utc = "2026-01-20T12:00:00Z".into();
+    let lossy = Run { failed: |_| 3, ..Run::default() };
+    for (green_first, red_first) in [("a", "b"), ("b", "a")] {
+        let mut exhibits =
+            vec![at(green_first, ran(20, &Run::default(), noon)), at(red_first, ran(21, &lossy, noon))];
+        exhibits.sort_by(|a, b| a.directory.cmp(&b.directory));
+        let decision = History::of(exhibits).decide();
+        assert_eq!(decision.outcome, "FAIL", "{green_first} {}", text(&decision));
+        assert!(decision.evidence[0].found.contains("1 PASS, 1 FAIL"), "{}", decision.evidence[0].found);
+    }
+    let both = vec![at("a", ran(20, &Run::default(), noon)), at("b", ran(21, &Run::default(), noon))];
+    assert_eq!(History::of(both).asking(|runs| runs.runs = 2).decide().outcome, "PASS");
+}
+
+/// Of two logs with one id, no order of directories picks the better one.
+#[test]
+fn of_two_logs_with_one_id_the_worse_one_counts_unless_the_index_knows_the_other() {
+    let with_id = |directory: &str, exhibit: Exhibit| Exhibit { directory: directory.into(), ..exhibit };
+    let bad =
+        ran(19, &Run { failed: |_| 3, ..Run::default() }, |header| header.run_id = "synthetic-20".into());
+    for (a, b) in [("runs/synthetic/a", "runs/synthetic/b"), ("runs/synthetic/b", "runs/synthetic/a")] {
+        let exhibits = vec![with_id(a, green(20)), with_id(b, bad.clone())];
+        assert_eq!(History::of(exhibits.clone()).decide().outcome, "FAIL");
+        let known = History::of(exhibits).indexed(&[with_id(a, green(20))]).decide();
+        assert_eq!(known.outcome, "PASS", "{}", text(&known));
+        assert_eq!(known.headline(), "PASS, with 1 run beside it that did not pass");
+    }
 }
 
 #[test]
@@ -132,6 +201,44 @@ fn a_run_that_no_listed_key_has_sealed_does_not_count_where_a_signature_is_asked
     refused(&of(&[]), "it is in no seal that is signed by ci.pub.pem");
     refused(&of(&["another.pub.pem"]), "it is in no seal that is signed by ci.pub.pem");
     assert_eq!(of(&["ci.pub.pem"]).decide().outcome, "PASS");
+}
+
+/// A signature is asked for what speaks for a gate: a red run is not made invisible by not sealing it.
+#[test]
+fn a_red_run_counts_against_a_gate_whether_or_not_anyone_has_sealed_it() {
+    let sealed = |exhibit: Exhibit| Exhibit { signers: vec!["ci.pub.pem".to_owned()], ..exhibit };
+    let of = |exhibits: Vec<Exhibit>| {
+        History::of(exhibits).asking(|runs| runs.signed_by = vec!["ci.pub.pem".into()])
+    };
+    let decision = of(vec![sealed(green(20)), red(21)]).decide();
+    assert_eq!((decision.outcome, decision.exit.code), ("FAIL", 10), "{}", text(&decision));
+    assert!(
+        text(&decision).contains("it did not pass, so it counts against all the same"),
+        "{}",
+        text(&decision)
+    );
+    // One that does not say is no better.
+    let cut = ran(21, &Run { end: None, ..Run::default() }, |_| ());
+    assert_eq!(of(vec![sealed(green(20)), cut]).decide().outcome, "INCONCLUSIVE");
+    // It is none of the runs that are asked for, also where its failure is waived.
+    let mut waived = of(vec![red(21)]);
+    waived.gate.waivers.push(super::waiver("all delivered", "2026-12-31"));
+    assert_eq!(waived.decide().outcome, "INCONCLUSIVE", "no key vouches for it");
+    waived.exhibits.push(sealed(green(20)));
+    assert_eq!(waived.decide().headline(), "CONDITIONAL by a waiver");
+    // Nor does it push another one out of the latest.
+    let latest = of(vec![sealed(red(20)), green(21)]).asking(|runs| runs.select = Select::Latest(1));
+    assert_eq!(latest.decide().outcome, "FAIL");
+    // Without a signature, what passed counts neither way.
+    let beside = of(vec![sealed(green(20)), green(21)]).asking(|runs| runs.runs = 2);
+    refused_second(&beside.decide());
+}
+
+#[track_caller]
+fn refused_second(decision: &reports::gate::decision::Decision) {
+    assert_eq!(decision.outcome, "INCONCLUSIVE");
+    let why = why_not(decision, "runs/synthetic/synthetic-21");
+    assert!(why.contains("it is in no seal that is signed by ci.pub.pem"), "{why}");
 }
 
 #[test]

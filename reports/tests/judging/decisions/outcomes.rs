@@ -51,6 +51,24 @@ fn pivot_if_it_works_in_one_of_three_and_the_options_say_what_speaks_for_them() 
     assert_snapshot!(ends(&history.decide(), "PIVOT", 11));
 }
 
+/// A quorum passes by two of three: the headline says what the third does.
+#[test]
+fn an_environment_that_fails_beside_a_quorum_that_passes_is_in_the_headline() {
+    let of = |tried: &[(&str, bool)]| {
+        let mut history = gate_0(tried).asking(|runs| {
+            runs.environments = Some(Quorum { pass: 2, conditional: None });
+        });
+        history.gate.outcomes = Outcomes::Pass;
+        history.decide()
+    };
+    let decision = of(&[("none", true), ("docker", true), ("arm64", false)]);
+    assert_eq!(decision.headline(), "PASS, in 2 of 3 environments, arm64 is FAIL");
+    for (name, text) in documents(&decision) {
+        assert!(name == "evidence.csv" || text.contains("arm64 is FAIL"), "{name} hides it: {text}");
+    }
+    assert_eq!(of(&[("none", true), ("docker", true)]).headline(), "PASS");
+}
+
 #[test]
 fn no_go_if_it_works_in_none() {
     let history = gate_0(&[("none", false), ("docker", false), ("kvm", false)]);

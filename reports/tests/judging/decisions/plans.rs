@@ -176,6 +176,12 @@ fn a_newer_build_that_fails_is_not_hidden_by_another_run_of_an_older_one() {
     assert_eq!(own.headline(), "PASS, with 1 run beside it that did not pass");
     let note = "1 of them is of a newer build than aaaaaaa: bbbbbbb";
     assert!(own.evidence[0].notes.iter().any(|said| said.contains(note)), "{:?}", own.evidence[0].notes);
+    // It does not open the next gate by that, and the next gate says by which build.
+    let (_, next) = decide_by(&again, a, "2026-02-01T12:00:00Z");
+    let before = &next.before[0];
+    assert_eq!((next.outcome, before.outcome, before.of_build.as_deref()), ("INCONCLUSIVE", "FAIL", Some(b)));
+    assert!(next.reasons.iter().any(|said| said.contains("is FAIL, by build bbbbbbb")), "{:?}", next.reasons);
+    assert!(next.next[0].what.contains("when that build or a newer one passes it"), "{:?}", next.next);
     // The older build is as old as its first run, also where that is gone.
     let gone = history(failed_between[1..].to_vec(), failed_between.clone());
     assert_eq!(decide_by(&gone, c, "2026-02-01T12:00:00Z").1.before[0].outcome, "FAIL");

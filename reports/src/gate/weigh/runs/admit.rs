@@ -1,6 +1,7 @@
 //! Which runs of the scenario count, and why the others do not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
@@ -12,24 +13,35 @@ use crate::gate::plan::{Select, Whose};
 use crate::gate::weigh::is_signed;
 use crate::units;
 
+/// A run of the scenario, and what the gate makes of it.
+pub(super) struct Admitted<'a> {
+    pub(super) exhibit: &'a Exhibit,
+    /// Why it does not count.
+    pub(super) why_not: Option<String>,
+    /// Why no key vouches for it, although the gate asks for that. It is none of the runs that are asked for; but where it did
+    /// not pass, it counts against.
+    pub(super) unsigned: Option<String>,
+}
+
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
-pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
-    let mut seen = Seen::default();
+pub(super) fn all(wanted: Wanted<'_>) -> Vec<Admitted<'_>> {
     let index = &wanted.question.inputs.index.entries;
     let index: BTreeMap<&str, &Entry> = index.iter().map(|entry| (&*entry.run_id, entry)).collect();
-    let of_scenario =
-        wanted.question.inputs.exhibits.iter().filter(|exhibit| exhibit.scenario == wanted.recipe.name);
+    let exhibits = wanted.question.inputs.exhibits.iter();
+    let of_scenario: Vec<&Exhibit> =
+        exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name).collect();
+    let mut copies = copies(&of_scenario, &index);
     let mut admitted: Vec<_> = of_scenario
+        .into_iter()
         .map(|exhibit| {
             let why_not = match &exhibit.judged {
                 Err(why) => Some(format!("its log does not verify: {why}")),
-                Ok(run) => seen
-                    .copy(exhibit, run)
+                Ok(run) => copies
+                    .remove(&*exhibit.directory)
                     .or_else(|| altered(index.get(&*run.judgement.run_id)?, exhibit))
-                    .or_else(|| unsigned(wanted, exhibit))
                     .or_else(|| refused(wanted, run)),
             };
-            (exhibit, why_not)
+            Admitted { exhibit, why_not, unsigned: unsigned(wanted, exhibit) }
         })
         .collect();
     if let Select::Latest(n) = wanted.runs.select {
@@ -38,28 +50,36 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<(&Exhibit, Option<String>)> {
     admitted
 }
 
-/// A run counts once, however often it lies there.
-#[derive(Default)]
-struct Seen {
-    ids: BTreeSet<String>,
-    logs: BTreeSet<String>,
-    starts: BTreeSet<(String, String)>,
-}
-
-impl Seen {
-    fn copy(&mut self, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
-        let judgement = &run.judgement;
-        let id = !self.ids.insert(judgement.run_id.clone());
-        let log = !self.logs.insert(exhibit.log_sha256.clone());
-        let start = !self.starts.insert((judgement.started_utc.clone(), run.host.machine.clone()));
-        let what = match (id, log, start) {
-            (true, _, _) => format!("it has the id of another run, {}", judgement.run_id),
-            (_, true, _) => "its log is that of another run".to_owned(),
-            (_, _, true) => "it began in the same millisecond as another run of this machine".to_owned(),
-            (false, false, false) => return None,
-        };
-        Some(format!("{what}: it is a copy"))
+/// A run counts once, however often it lies there: the directories of the copies, each with what shows it. Of several that are one run,
+/// that one counts whose log is in the index as it is; else the one that was judged worse; else one that a key has signed; else the one that
+/// says that it began first. So the name of a directory chooses nothing, and no copy is newer than what it was made of. Two runs that began at the same time are two.
+fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTreeMap<&'a str, String> {
+    let mut judged: Vec<(&Exhibit, &JudgedRun)> =
+        exhibits.iter().filter_map(|exhibit| Some((*exhibit, exhibit.judged.as_deref().ok()?))).collect();
+    judged.sort_by_key(|(exhibit, run)| {
+        let id = &*run.judgement.run_id;
+        let is_indexed = index.get(id).is_some_and(|entry| entry.log_sha256 == exhibit.log_sha256);
+        let is_unsigned = exhibit.signers.is_empty();
+        (!is_indexed, Reverse(run.judgement.verdict), is_unsigned, run.started(), id, &*exhibit.directory)
+    });
+    let (mut ids, mut logs, mut records) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut copies = BTreeMap::new();
+    for (exhibit, run) in judged {
+        let (place, id) = (&*exhibit.directory, &*run.judgement.run_id);
+        let of = |seen: &BTreeMap<&str, &'a str>, key: &str| seen.get(key).copied();
+        let log = of(&logs, &exhibit.log_sha256).map(|original| format!("its log is that of {original}"));
+        let recorded = of(&records, &exhibit.records_sha256).map(|original| {
+            format!("all that it recorded is what {original} recorded, under another header")
+        });
+        let named = of(&ids, id).map(|original| format!("it has the id of another run, {id} in {original}"));
+        if let Some(what) = log.or(recorded).or(named) {
+            copies.insert(place, format!("{what}: it is a copy"));
+        }
+        ids.entry(id).or_insert(place);
+        logs.entry(&*exhibit.log_sha256).or_insert(place);
+        records.entry(&*exhibit.records_sha256).or_insert(place);
     }
+    copies
 }
 
 /// The index has another log for it.
@@ -167,16 +187,17 @@ pub(super) fn out_of_window(wanted: Wanted<'_>, started: Option<Timestamp>) -> O
     })
 }
 
-fn keep_latest(admitted: &mut [(&Exhibit, Option<String>)], n: usize) {
+/// Those that no key vouches for take no place among them, and none can push another one out.
+fn keep_latest(admitted: &mut [Admitted<'_>], n: usize) {
     let started = |exhibit: &Exhibit| exhibit.judged.as_ref().ok().and_then(|run| run.started());
     let mut starts: Vec<_> = admitted
         .iter()
-        .filter(|(_, why_not)| why_not.is_none())
-        .filter_map(|(exhibit, _)| started(exhibit))
+        .filter(|one| one.why_not.is_none() && one.unsigned.is_none())
+        .filter_map(|one| started(one.exhibit))
         .collect();
     starts.sort_unstable_by(|a, b| b.cmp(a));
     let Some(least) = starts.get(n.saturating_sub(1)).copied() else { return };
-    for (exhibit, why_not) in admitted.iter_mut().filter(|(_, why_not)| why_not.is_none()) {
+    for Admitted { exhibit, why_not, .. } in admitted.iter_mut().filter(|one| one.why_not.is_none()) {
         if started(exhibit).is_some_and(|at| at < least) {
             *why_not = Some(format!("it is not among the latest {n}"));
         }

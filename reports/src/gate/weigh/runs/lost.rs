@@ -8,33 +8,35 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Wanted, admit};
+use super::Wanted;
+use super::admit::{self, Admitted};
+use crate::gate::builds::is_same_commit;
 use crate::gate::decision::Weighed;
 use crate::gate::exhibit::{Exhibit, Inputs};
 use crate::gate::index::Entry;
+use crate::gate::plan::Whose;
 use crate::units;
 use crate::verdict::Verdict;
 
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
-pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], weighed: &mut Weighed) -> bool {
-    let index = &wanted.question.inputs.index;
+pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut Weighed) -> bool {
     let mut blocked = doubts(wanted, weighed);
-    // A run is there with the log that it ended with, and one that has not ended with its directory.
-    let logs: BTreeSet<&str> = found.iter().map(|(exhibit, _)| &*exhibit.log_sha256).collect();
-    let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
-    let places: Vec<&str> = found.iter().map(|(exhibit, _)| &*exhibit.directory).chain(ongoing).collect();
-    // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that.
-    let is_there = |entry: &Entry| {
-        if entry.is_unfinished() {
-            places.iter().any(|place| is_at(place, entry))
-        } else {
-            logs.contains(&*entry.log_sha256)
-        }
-    };
-    let in_question = index.entries.iter().filter(|entry| would_count(wanted, entry));
-    let gone: Vec<&Entry> = in_question.filter(|entry| !is_there(entry)).collect();
-    let bad = gone.iter().filter(|entry| entry.verdict != Verdict::Pass.word()).count();
+    let (gone, elsewhere): (Vec<&Entry>, Vec<&Entry>) = gone(wanted, found.iter().map(|one| one.exhibit))
+        .into_iter()
+        .partition(|entry| is_of_build(wanted, entry));
+    let is_bad = |entry: &&Entry| entry.verdict != Verdict::Pass.word();
+    let bad = gone.iter().copied().filter(is_bad).count();
     let unfinished = gone.iter().filter(|entry| entry.is_unfinished()).count();
+    let beside = elsewhere.into_iter().filter(is_bad).count();
+    if beside > 0 {
+        weighed.runs_beside += beside;
+        weighed.notes.push(format!(
+            "{} of other builds in the window {} in the index of runs, did not pass, and {} there any more",
+            units::things(beside as u64, "run"),
+            if beside == 1 { "is" } else { "are" },
+            if beside == 1 { "is not" } else { "are not" },
+        ));
+    }
     if !gone.is_empty() {
         let list: Vec<&str> = gone.iter().take(3).map(|entry| entry.directory.as_str()).collect();
         let more = if gone.len() > list.len() { ", …" } else { "" };
@@ -52,9 +54,7 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
         ));
         blocked |= bad > 0;
     }
-    let damaged =
-        found.iter().filter(|(exhibit, _)| exhibit.judged.is_err() && !is_known_pass(wanted, exhibit));
-    let damaged = damaged.count();
+    let damaged = found.iter().filter(|one| is_unreadable(wanted, one.exhibit)).count();
     if damaged > 0 {
         weighed.notes.push(format!(
             "{} of the scenario cannot be read: what it was cannot be known",
@@ -63,6 +63,60 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[(&Exhibit, Option<String>)], we
         blocked = true;
     }
     blocked
+}
+
+/// Entries of runs that would count, as far as the index says, and are not there; also those of other builds.
+fn gone<'a>(wanted: Wanted<'a>, found: impl Iterator<Item = &'a Exhibit> + Clone) -> Vec<&'a Entry> {
+    // A run is there with the log that it ended with, and one that has not ended with its directory.
+    let logs: BTreeSet<&str> = found.clone().map(|exhibit| &*exhibit.log_sha256).collect();
+    let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
+    let places: Vec<&str> = found.map(|exhibit| &*exhibit.directory).chain(ongoing).collect();
+    // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that.
+    let is_there = |entry: &Entry| {
+        if entry.is_unfinished() {
+            places.iter().any(|place| is_at(place, entry))
+        } else {
+            logs.contains(&*entry.log_sha256)
+        }
+    };
+    let in_question = wanted.question.inputs.index.entries.iter().filter(|entry| would_count(wanted, entry));
+    in_question.filter(|entry| !is_there(entry)).collect()
+}
+
+/// What keeps evidence open although runs of it are there.
+pub(super) struct Lost {
+    /// When the newest of the runs began that are gone without a PASS.
+    pub(super) newest: Option<Timestamp>,
+    /// All of these are known to be of the build that decides.
+    pub(super) is_of_build: bool,
+    /// A run that is there cannot be read.
+    pub(super) is_unreadable: bool,
+}
+
+pub(super) fn lost(wanted: Wanted<'_>) -> Lost {
+    let exhibits = wanted.question.inputs.exhibits.iter();
+    let found = exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name);
+    let is_unreadable = found.clone().any(|exhibit| is_unreadable(wanted, exhibit));
+    let bad = gone(wanted, found).into_iter().filter(|entry| entry.verdict != Verdict::Pass.word());
+    let of_build: Vec<&Entry> = bad.filter(|entry| is_of_build(wanted, entry)).collect();
+    Lost {
+        newest: of_build.iter().filter_map(|entry| entry.started_utc.parse().ok()).max(),
+        is_of_build: wanted.runs.build == Whose::This && of_build.iter().all(|entry| entry.commit.is_some()),
+        is_unreadable,
+    }
+}
+
+/// Its log cannot be judged, and nothing says that it was that of a PASS.
+fn is_unreadable(wanted: Wanted<'_>, exhibit: &Exhibit) -> bool {
+    exhibit.judged.is_err() && !is_known_pass(wanted, exhibit)
+}
+
+/// Whether a run would count by its build; one whose build is not known may.
+fn is_of_build(wanted: Wanted<'_>, entry: &Entry) -> bool {
+    match (wanted.runs.build, entry.commit.as_deref(), wanted.question.commit) {
+        (Whose::This, Some(ran), Some(commit)) => is_same_commit(ran, commit),
+        (Whose::This | Whose::Any, _, _) => true,
+    }
 }
 
 /// Adds notes for what speaks against the index itself.
