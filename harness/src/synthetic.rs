@@ -275,7 +275,7 @@ pub fn header_of(plan: &Plan) -> Header {
 fn resume(header: &mut Header, mut before: Reader<&[u8]>) {
     before.by_ref().for_each(drop);
     let (seq, crc) = (before.lines().saturating_sub(1), before.crc());
-    header.resumes = Some(Resumes { run: header.run_id.clone(), seq, crc });
+    header.resumes = Some(Resumes { run: header.run_id.clone(), seq, crc, counted_to: None });
 }
 
 fn begins(phase: Phase) -> Event {

@@ -8,6 +8,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod contention;
+mod cut;
 pub(crate) mod deaths;
 mod distribution;
 mod each;
@@ -42,6 +43,8 @@ use crate::stretch::Stretch;
 
 pub use balance::Balance;
 use contention::Contention;
+pub use cut::Cut;
+use cut::Tail;
 pub use distribution::Distribution;
 pub(crate) use distribution::samples_needed;
 pub use each::{Each, EachSpec, Process};
@@ -115,10 +118,26 @@ pub struct Facts {
     /// and how many of these are critical.
     pub alerts_critical: u64,
     pub task_failures: Listed<TaskFailed>,
-    /// Of all segments that have one.
+    /// Of all segments: as it was when the load had drained, or at the last checkpoint.
     pub ledger: Option<Ledger>,
-    /// How many have.
+    /// Of those that have drained.
+    pub drained: Option<Ledger>,
+    /// How many have one, or a checkpoint.
     pub ledgers: u32,
+    /// Segments that count up to a checkpoint.
+    pub cuts: Vec<Cut>,
+    /// How many have done nothing that a ledger would have.
+    idle_segments: u32,
+    /// The newest segment has done something of that kind,
+    segment_has_tasks: bool,
+    /// and its load has begun.
+    segment_has_load: bool,
+    /// Position of the checkpoint up to which the newest segment counts.
+    counted_to: Option<u64>,
+    /// Since that checkpoint.
+    tail: Option<Tail>,
+    /// How long records go on after checkpoints up to which segments count.
+    pub tail_ns: u64,
     pub verify: Option<Verify>,
     pub end: Option<End>,
     /// Parts of the load that criteria ask for.
@@ -198,7 +217,15 @@ impl Facts {
             alerts_critical: 0,
             task_failures: Listed::new(),
             ledger: None,
+            drained: None,
             ledgers: 0,
+            cuts: Vec::new(),
+            idle_segments: 0,
+            segment_has_tasks: false,
+            segment_has_load: false,
+            counted_to: None,
+            tail: None,
+            tail_ns: 0,
             verify: None,
             end: None,
             stretches: Stretches::new(header, stretches),
@@ -214,6 +241,10 @@ impl Facts {
         }
         self.records += 1;
         self.last_ns = self.last_ns.max(record.t_ns);
+        self.segment_has_tasks |= cut::is_of_tasks(&record.event);
+        if self.take_bad(record) {
+            return;
+        }
         let mut declared = false;
         match &record.event {
             Event::Header(_) | Event::Clock(_) => {}
@@ -255,11 +286,14 @@ impl Facts {
             }
             Event::Ledger(ledger) => {
                 self.ledgers += 1;
-                match &mut self.ledger {
-                    Some(before) => before.add(ledger),
-                    None => self.ledger = Some(ledger.clone()),
+                for sum in [&mut self.ledger, &mut self.drained] {
+                    match sum {
+                        Some(before) => before.add(ledger),
+                        None => *sum = Some(ledger.clone()),
+                    }
                 }
             }
+            Event::Checkpoint(checkpoint) => self.check_point(record, checkpoint),
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
         }
@@ -359,8 +393,17 @@ impl Facts {
 
     /// Another segment begins: what was under way ended with the last record of the one before.
     fn resume(&mut self, t_ns: u64) {
-        self.end_load(self.last_ns);
-        self.gaps.push(Gap { from_ns: self.last_ns, to_ns: t_ns });
+        let from_ns = self.judged_ns();
+        self.end_load(from_ns);
+        self.idle_segments += u32::from(!self.segment_has_tasks);
+        let mut in_hand = None;
+        if let Some(tail) = self.tail.take() {
+            self.tail_ns += self.last_ns.saturating_sub(from_ns);
+            self.cut_off(tail);
+            in_hand = self.cuts.last().map(Cut::in_hand);
+        }
+        (self.counted_to, self.segment_has_tasks, self.segment_has_load) = (None, false, false);
+        self.gaps.push(Gap { from_ns, to_ns: t_ns, in_hand });
         (self.segments, self.end) = (self.segments + 1, None);
         self.own.resume(self.spans.length_ns(self.last_ns));
         self.work.resume();
@@ -371,11 +414,13 @@ impl Facts {
     }
 
     fn begin_load(&mut self, t_ns: u64) {
+        self.segment_has_load = true;
         self.spans.begin(t_ns);
         self.samples.begin_load(t_ns);
     }
 
     fn end_load(&mut self, t_ns: u64) {
+        let t_ns = self.tail.as_ref().map_or(t_ns, |tail| tail.at_ns.min(t_ns));
         if self.spans.end(t_ns) {
             self.samples.end_load(t_ns);
         }
@@ -399,14 +444,15 @@ impl Facts {
         self.spans.end_ns()
     }
 
-    /// Observed length of the load phase so far, without gaps: to its end, or to the newest record.
+    /// Observed length of the load phase so far, without gaps: to its end, to the newest record, or to the checkpoint up to which it
+    /// counts.
     pub fn load_ns(&self) -> u64 {
-        self.spans.length_ns(self.last_ns)
+        self.spans.length_ns(self.judged_ns())
     }
 
     /// The same with gaps: how far the series of the load phase reach.
     pub fn load_extent_ns(&self) -> u64 {
-        self.spans.extent_ns(self.last_ns)
+        self.spans.extent_ns(self.judged_ns())
     }
 
     /// Of all gaps together: what the series reach over and the load does not.
@@ -414,9 +460,9 @@ impl Facts {
         self.gaps.iter().map(Gap::length_ns).sum()
     }
 
-    /// A segment that was killed has none.
+    /// A segment that was killed before its first checkpoint has none. One that has done nothing needs none.
     pub fn lacks_a_ledger(&self) -> bool {
-        self.ledgers < self.segments
+        self.ledgers.saturating_add(self.idle_segments) < self.segments
     }
 
     /// Whether the log was written in a version that has what came with `minor` of format 2.

@@ -30,7 +30,7 @@ use crate::verdict::{Case, Judgement, LogState, VERDICT_VERSION};
 pub use another::{Another, PlanCheck};
 use documents::Documents;
 pub use draft::NewFile;
-use read::Pass;
+use read::{Opened, Pass};
 pub use unfinished::{ResumeError, Unfinished, unfinished};
 
 /// Says how a header differs from the text of the scenario that it holds, in a sentence's fragment; nothing if all of it follows
@@ -247,8 +247,10 @@ fn pass_over(
     mut pass: Pass,
     logs: impl IntoIterator<Item = impl BufRead>,
 ) -> Result<(Judgement, Facts), LogError> {
-    for log in logs {
-        pass.segment(&mut Reader::new(log), &mut |_, _| ())?;
+    let mut logs = logs.into_iter().map(|log| Opened::new(Reader::new(log))).peekable();
+    while let Some(opened) = logs.next() {
+        let counted_to = logs.peek().and_then(Opened::before_counts_to);
+        pass.segment(opened, counted_to, &mut |_, _| ())?;
     }
     let (case, log) = pass.finish()?;
     Ok((case.judgement(&log), case.into_facts()))

@@ -284,10 +284,17 @@ impl Judgement {
     pub fn interruptions(&self) -> Option<String> {
         let longest = self.gaps.iter().map(Gap::length_ns).max()?;
         let sum = crate::units::nanos(self.gaps.iter().map(Gap::length_ns).sum());
+        let in_hand: Vec<u64> = self.gaps.iter().filter_map(|gap| gap.in_hand).collect();
+        let what = if in_hand.is_empty() {
+            "in which nothing was recorded".to_owned()
+        } else {
+            let tasks = crate::units::things(in_hand.into_iter().fold(0, u64::saturating_add), "task");
+            format!("in which nothing was recorded that counts; {tasks} in hand when the run was cut off")
+        };
         Some(match self.gaps.len() {
-            1 => format!("the run was interrupted once, for {sum}, in which nothing was recorded"),
+            1 => format!("the run was interrupted once, for {sum}, {what}"),
             n => format!(
-                "the run was interrupted {n} times, for {sum} in all and {} at most, in which nothing was recorded",
+                "the run was interrupted {n} times, for {sum} in all and {} at most, {what}",
                 crate::units::nanos(longest)
             ),
         })

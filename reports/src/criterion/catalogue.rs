@@ -376,7 +376,7 @@ const CATALOGUE: &[Metric] = &[
     metric(MetricId::Silence, "silence", Kind::Value, Unit::Seconds, WHOLE,
         "longest time in which the fleet had a round in hand and answered none: what a closed loop hides, which asks nothing while it waits"),
     metric(MetricId::GapTime, "gap.time", Kind::Value, Unit::Seconds, WHOLE,
-        "time between the segments of a run that was resumed, summed: what the fleet would have done in it is not known; 0 s of a run in one piece"),
+        "time between the segments of a run that was resumed, summed, from the last checkpoint on if its harness was killed: what the fleet would have done in it is not known; 0 s of a run in one piece"),
     metric(MetricId::DeliveryRate, "delivery.rate", Kind::Ratio, Unit::Share, WHOLE,
         "tasks answered, by unique id, with the right content and within their deadline, over tasks accepted"),
     metric(MetricId::DeliveryLate, "delivery.late", Kind::Count, Unit::Count, WHOLE,

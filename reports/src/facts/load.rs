@@ -272,6 +272,37 @@ impl LoadFacts {
         }
     }
 
+    /// Takes what is bad of a round of the load that does not count.
+    pub(super) fn take_bad(&mut self, round: &Round) {
+        self.counts.late += u64::from(round.late);
+        self.counts.duplicates += u64::from(round.duplicates);
+        let took = round.finished_ns.saturating_sub(round.scheduled_ns);
+        if self.coordination.max_ns().is_some_and(|max| took > max) {
+            self.coordination.record(took);
+            self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
+        }
+        if let (Some(took), Some(max)) = (round.task_max_ns, self.task.max_ns())
+            && took > max
+        {
+            self.task.record(took);
+        }
+    }
+
+    /// Tasks have failed, and no round that counts has them.
+    pub(super) fn lose(&mut self, tasks: u64, at_ns: u64, spans: &Spans) {
+        if tasks == 0 {
+            return;
+        }
+        self.counts.tasks = self.counts.tasks.saturating_add(tasks);
+        self.counts.failed = self.counts.failed.saturating_add(tasks);
+        self.failed_series.push(at_ns, tasks as f64);
+        // The load was over then: the moment before.
+        let load_ns = spans.load_time(at_ns.saturating_sub(1));
+        for (_, windows) in self.windows.iter_mut().filter(|(over, _)| *over == Over::Tasks) {
+            windows.push(load_ns, 0, tasks);
+        }
+    }
+
     pub(super) fn push_latency(&mut self, interval: &LatencyInterval, spans: &Spans) {
         let target = match interval.tag {
             LatencyTag::Task => &mut self.task,

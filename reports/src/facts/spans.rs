@@ -13,11 +13,14 @@ pub struct Span {
     pub end_ns: Option<u64>,
 }
 
-/// Time between two segments in which nothing was recorded.
+/// Time between two segments: from the end of the one before, or from the checkpoint up to which it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub from_ns: u64,
     pub to_ns: u64,
+    /// Tasks that were on their way when the segment before was cut off; absent if it ended in order, or if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_hand: Option<u64>,
 }
 
 impl Gap {

@@ -166,6 +166,7 @@ fn time(record: &Record) -> Option<(u64, u64)> {
         | Event::TaskFailed(_)
         | Event::SampleMissed(_)
         | Event::Alert(_)
+        | Event::Checkpoint(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => None,
@@ -222,6 +223,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         | Event::TaskFailed(_)
         | Event::SampleMissed(_)
         | Event::Alert(_)
+        | Event::Checkpoint(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => {}

@@ -305,8 +305,10 @@ impl<W: Write> Rounds<W> {
 }
 
 impl<W: Write> Table<W> for Rounds<W> {
-    fn push(&mut self, _: &Facts, record: &Record) -> io::Result<()> {
-        if let Event::Round(round) = &record.event {
+    fn push(&mut self, facts: &Facts, record: &Record) -> io::Result<()> {
+        if let Event::Round(round) = &record.event
+            && !facts.is_past_checkpoint()
+        {
             self.write(round)?;
         }
         Ok(())

@@ -80,7 +80,10 @@ impl<W: Write> Log<W> {
 }
 
 impl<W: Write> Table<W> for Log<W> {
-    fn push(&mut self, _: &Facts, record: &Record) -> io::Result<()> {
+    fn push(&mut self, facts: &Facts, record: &Record) -> io::Result<()> {
+        if facts.is_past_checkpoint() {
+            return Ok(());
+        }
         if let Event::Latency(interval) = &record.event {
             self.write(interval)?;
         }

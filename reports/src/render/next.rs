@@ -7,8 +7,11 @@ use crate::verdict::{Check, CriterionResult, EvidenceResult, Judgement, Verdict}
 /// More would be the tables.
 const STEPS_MAX: usize = 3;
 
-const IN_ONE_PIECE: &str = "A segment that was killed has no ledger, so this run cannot be decided any further. Run it again if the verdict \
-                            needs the counts of both ends. `harness stop` interrupts a run and leaves a ledger.";
+const IN_ONE_PIECE: &str = "A segment that was killed before its first checkpoint has no ledger, so this run cannot be decided any further. Run it \
+                            again if the verdict needs the counts of both ends.";
+
+const LOST_IN_THE_TAIL: &str = "Tasks failed just before the harness was killed, where no ledger has them: read in the report which, and run the scenario \
+                                again. `harness stop` interrupts a run and leaves its ledger.";
 
 const SETUP_FAILED: &str = "Read in the reasons which command of the set-up failed; its output is in `commands.output` in the run's directory.";
 
@@ -52,9 +55,12 @@ fn of_evidence(judgement: &Judgement, verdict: Verdict, facts: &Facts) -> impl I
         if *check == Check::RunComplete { can_be_resumed } else { is_done }
     };
     // What both ends of a killed segment counted is not known, and not wrong.
-    let is_cut = verdict == Verdict::Inconclusive && facts.lacks_a_ledger();
-    let remedy =
-        move |check: Check| if is_cut && check == Check::Ledger { IN_ONE_PIECE } else { check.remedy() };
+    let of_ledger = match verdict {
+        Verdict::Inconclusive if facts.lacks_a_ledger() => IN_ONE_PIECE,
+        Verdict::Inconclusive if facts.lost_tasks() > 0 => LOST_IN_THE_TAIL,
+        _ => Check::Ledger.remedy(),
+    };
+    let remedy = move |check: Check| if check == Check::Ledger { of_ledger } else { check.remedy() };
     open.filter_map(check).filter(counts).map(move |check| remedy(check).to_owned())
 }
 

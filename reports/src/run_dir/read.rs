@@ -8,7 +8,7 @@ use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
 use super::{Another, HeaderCheck, JudgeError};
 use crate::facts::Facts;
 use crate::runlog::codec::{self, LogError, Reader};
-use crate::runlog::event::{Event, PlanFacts, Record};
+use crate::runlog::event::{Event, Header, PlanFacts, Record};
 use crate::runlog::validate::Validator;
 use crate::verdict::{Case, LogState};
 
@@ -20,25 +20,30 @@ pub(super) fn run(
     mut each: impl FnMut(&Facts, &Record),
 ) -> Result<(Case, LogState), JudgeError> {
     let mut pass = Pass { another: another.cloned(), ..Pass::checking(check) };
+    let mut own = open(run_dir, 0)?;
     for segment in 0..SEGMENTS_MAX {
         let path = run_dir.join(segment_log(segment));
-        let Some(mut reader) = open(run_dir, segment)? else {
+        let Some(opened) = own.take() else {
             if let Some(found) = later_segment(run_dir, segment) {
                 let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 pass.missing = Some(format!("{} is missing, and {} is there", name(&path), name(&found)));
             }
             break;
         };
-        pass.segment(&mut reader, &mut each).map_err(|source| refuse(path, source))?;
+        if segment + 1 < SEGMENTS_MAX {
+            own = open(run_dir, segment + 1)?;
+        }
+        let counted_to = own.as_ref().and_then(Opened::before_counts_to);
+        pass.segment(opened, counted_to, &mut each).map_err(|source| refuse(path, source))?;
     }
     pass.finish().map_err(|source| refuse(run_dir.join(RUN_LOG), source))
 }
 
 /// The log of a segment; nothing if there is none. A run has a first one.
-pub(super) fn open(run_dir: &Path, segment: u32) -> Result<Option<Reader<BufReader<File>>>, JudgeError> {
+pub(super) fn open(run_dir: &Path, segment: u32) -> Result<Option<Opened<BufReader<File>>>, JudgeError> {
     let path = run_dir.join(segment_log(segment));
     match codec::open(&path) {
-        Ok(reader) => Ok(Some(reader)),
+        Ok(reader) => Ok(Some(Opened::new(reader))),
         Err(source) if segment == 0 => Err(absent(run_dir, path, source)),
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(JudgeError::CannotRead { path, source }),
@@ -47,10 +52,11 @@ pub(super) fn open(run_dir: &Path, segment: u32) -> Result<Option<Reader<BufRead
 
 /// Reads one file, wherever it is and whatever its name is.
 pub(super) fn file(path: &Path, check: HeaderCheck) -> Result<(Case, LogState), JudgeError> {
-    let mut reader =
+    let reader =
         codec::open(path).map_err(|source| JudgeError::CannotRead { path: path.to_owned(), source })?;
     let mut pass = Pass::checking(check);
-    pass.segment(&mut reader, &mut |_, _| ()).map_err(|source| refuse(path.to_owned(), source))?;
+    pass.segment(Opened::new(reader), None, &mut |_, _| ())
+        .map_err(|source| refuse(path.to_owned(), source))?;
     pass.finish().map_err(|source| refuse(path.to_owned(), source))
 }
 
@@ -63,10 +69,56 @@ pub(super) fn held(
 ) -> Result<(Case, LogState), JudgeError> {
     let refuse = |source| refuse(run_dir.join(RUN_LOG), source);
     let mut pass = Pass::default();
-    pass.segment(&mut Reader::new(log), &mut each).map_err(refuse)?;
+    pass.segment(Opened::new(Reader::new(log)), None, &mut each).map_err(refuse)?;
     let (case, mut log) = pass.finish().map_err(refuse)?;
     log.contradiction = Some(lost.to_owned());
     Ok((case, log))
+}
+
+/// The log of a segment of which the first line was read: the header says how far the segment before it counts.
+pub(super) struct Opened<R: BufRead> {
+    reader: Reader<R>,
+    first: Option<Result<Record, LogError>>,
+}
+
+impl<R: BufRead> Opened<R> {
+    pub(super) fn new(mut reader: Reader<R>) -> Self {
+        let first = reader.next();
+        Self { reader, first }
+    }
+
+    /// Whether it got further than the middle of its first line.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.first, None | Some(Err(LogError::Empty | LogError::Torn { .. })))
+    }
+
+    /// The checkpoint up to which the segment before it counts.
+    pub(super) fn before_counts_to(&self) -> Option<u64> {
+        self.header()?.resumes.as_ref()?.counted_to
+    }
+
+    fn header(&self) -> Option<&Header> {
+        match &self.first {
+            Some(Ok(Record { event: Event::Header(header), .. })) => Some(header),
+            _ => None,
+        }
+    }
+}
+
+/// Position of the checkpoint up to which a segment counts that no other follows yet: the last one, if it has no ledger.
+pub(super) fn last_checkpoint(path: &Path) -> Result<Option<u64>, JudgeError> {
+    let reader =
+        codec::open(path).map_err(|source| JudgeError::CannotRead { path: path.to_owned(), source })?;
+    let mut last = None;
+    // Where it is damaged is told by the pass that judges it.
+    for record in reader.map_while(Result::ok) {
+        match record.event {
+            Event::Checkpoint(_) => last = Some(record.seq),
+            Event::Ledger(_) => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(last)
 }
 
 /// The log of a segment behind `missing`, if there is one.
@@ -127,6 +179,8 @@ pub(super) struct Pass {
     log: LogState,
     /// Lines of the newest segment, and the checksum of the last of them.
     pub(super) newest: Option<(u64, String)>,
+    /// Of the segment that is read now.
+    counted_to: Option<u64>,
     /// A segment that is not there.
     missing: Option<String>,
 }
@@ -136,10 +190,11 @@ impl Pass {
         Self { check: Some(check), ..Self::default() }
     }
 
-    /// Reads the log of the next segment.
-    pub(super) fn segment(
+    /// Reads the log of the next segment, which counts up to the checkpoint at `counted_to`, or to its end.
+    pub(super) fn segment<R: BufRead>(
         &mut self,
-        reader: &mut Reader<impl BufRead>,
+        opened: Opened<R>,
+        counted_to: Option<u64>,
         each: &mut impl FnMut(&Facts, &Record),
     ) -> Result<(), LogError> {
         if let Some((lines, crc)) = self.newest.take() {
@@ -147,7 +202,9 @@ impl Pass {
             self.log.torn = None;
             self.validator.end_segment(lines, crc);
         }
-        for read in reader.by_ref() {
+        let Opened { mut reader, first } = opened;
+        self.counted_to = counted_to;
+        for read in first.into_iter().chain(reader.by_ref()) {
             match read {
                 Ok(record) => self.record(&record, each)?,
                 Err(LogError::Torn { line, offset }) if self.case.is_some() => {
@@ -186,6 +243,9 @@ impl Pass {
             return Err(LogError::BadHeader { what: "its first line is not a header".into() });
         };
         case.push(record);
+        if matches!(record.event, Event::Header(_)) {
+            case.count_to(self.counted_to);
+        }
         each(case.facts(), record);
         Ok(())
     }

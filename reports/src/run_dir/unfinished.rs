@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::JudgeError;
 use super::layout::{RUN_LOG, SEGMENTS_MAX, segment_log};
-use super::read::{Pass, later_segment, open, refuse};
+use super::read::{Pass, last_checkpoint, later_segment, open, refuse};
 use crate::runlog::codec::LogError;
 use crate::runlog::event::{BuildFacts, EndReason, Event, Header, Resumes};
 use crate::runlog::validate::differs;
@@ -21,6 +21,8 @@ pub struct Unfinished {
     pub resumes: Resumes,
     /// Greater than the number of any round that was recorded.
     pub next_round: u64,
+    /// Tasks on their way at the last checkpoint, if the newest segment counts up to that.
+    pub in_hand: Option<u64>,
     /// A log of that segment which was begun and got no further than its first line: it says nothing.
     pub begun: Option<PathBuf>,
 }
@@ -73,24 +75,29 @@ pub enum ResumeError {
 /// Reads all segments of a run that was interrupted. Whether its harness is still alive is for the caller to know.
 pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
     let mut pass = Pass::default();
-    let (mut segments, mut next_round, mut begun) = (0, 0, None);
+    let (mut segments, mut next_round, mut begun, mut counted_to) = (0, 0, None, None);
     let path = |segment| run_dir.join(segment_log(segment));
-    while segments < SEGMENTS_MAX {
+    let mut own = open(run_dir, 0)?;
+    while let Some(opened) = own.take() {
         let path = path(segments);
-        let Some(mut reader) = open(run_dir, segments)? else { break };
-        let before = pass.newest.clone();
-        pass.segment(&mut reader, &mut |_, record| {
+        if segments + 1 < SEGMENTS_MAX {
+            own = open(run_dir, segments + 1)?;
+        }
+        counted_to = match own.as_ref().filter(|next| next.has_begun()) {
+            Some(next) => next.before_counts_to(),
+            None => last_checkpoint(&path)?,
+        };
+        pass.segment(opened, counted_to, &mut |_, record| {
             if let Event::Round(round) = &record.event {
                 next_round = next_round.max(round.round.saturating_add(1));
             }
         })
-        .map_err(|source| refuse(path.clone(), source))?;
-        if reader.lines() == 0 && segments > 0 {
-            pass.newest = before;
-            begun = Some(path);
-            break;
-        }
+        .map_err(|source| refuse(path, source))?;
         segments += 1;
+        if own.as_ref().is_some_and(|next| !next.has_begun()) {
+            // Nothing of it is in the log: it is a log that was begun, or no log at all.
+            begun = own.take().map(|_| run_dir.join(segment_log(segments)));
+        }
     }
     // One that was begun is the last.
     let next = segments + u32::from(begun.is_some());
@@ -112,8 +119,9 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
         return Err(ResumeError::Ended { path: newest, how });
     }
     let run = case.facts().header.run_id.clone();
-    let resumes = Resumes { run, seq: lines.saturating_sub(1), crc };
-    Ok(Unfinished { case, segment: segments, resumes, next_round, begun })
+    let resumes = Resumes { run, seq: lines.saturating_sub(1), crc, counted_to };
+    let in_hand = case.facts().in_hand_now();
+    Ok(Unfinished { case, segment: segments, resumes, next_round, in_hand, begun })
 }
 
 /// In words, if nothing can follow the last of so many segments.

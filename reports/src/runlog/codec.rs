@@ -74,6 +74,7 @@ impl<W: Write> Writer<W> {
             | Event::SampleMissed(_)
             | Event::Alert(_)
             | Event::Clock(_)
+            | Event::Checkpoint(_)
             | Event::Ledger(_)
             | Event::Verify(_)
             | Event::End(_) => (None, None),
@@ -376,7 +377,7 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "header",
     "phase",
     "agents",
@@ -396,6 +397,7 @@ const KNOWN: [&str; 22] = [
     "sample-missed",
     "alert",
     "clock",
+    "checkpoint",
     "ledger",
     "verify",
     "end",

@@ -5,6 +5,7 @@
 //! field and a new kind of event raise the minor version; anything else raises the major one.
 
 mod causes;
+mod checkpoint;
 mod command;
 mod death;
 mod end;
@@ -18,6 +19,7 @@ mod stray;
 mod workload;
 
 pub use causes::Causes;
+pub use checkpoint::{Checkpoint, OpenRounds};
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
 pub(crate) use death::dependents;
@@ -39,7 +41,7 @@ pub use stray::StrayAnswers;
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 9 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 10 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +109,8 @@ pub enum Event {
     Alert(Alert),
     /// What UTC was when this was recorded; at most once a minute.
     Clock(Clock),
+    /// The same counts while the load goes on. Since 2.10.
+    Checkpoint(Box<Checkpoint>),
     /// Both ends' counts, read when the load had drained.
     Ledger(Ledger),
     /// What was looked for after the fleet had ended, and what was found.
@@ -139,7 +143,7 @@ impl Event {
             | Self::Ledger(_)
             | Self::Verify(_)
             | Self::End(_) => true,
-            Self::TaskFailed(_) | Self::Alert(_) | Self::Clock(_) => false,
+            Self::TaskFailed(_) | Self::Alert(_) | Self::Clock(_) | Self::Checkpoint(_) => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod agents;
 mod bounds;
 mod calm;
+mod checkpoints;
 mod commands;
 mod faults;
 mod histogram;
@@ -24,11 +25,12 @@ mod workloads;
 use std::sync::Arc;
 
 use super::event::{
-    AgentExit, AgentId, Agents, Alert, End, EndReason, Event, Header, Ledger, Phase, PlanFacts, Record,
-    Resumes, Round, Sample, Severity, WorkloadLatency,
+    AgentExit, AgentId, Agents, Alert, Checkpoint, End, EndReason, Event, Header, Ledger, Phase, PlanFacts,
+    Record, Resumes, Round, Sample, Severity, WorkloadLatency,
 };
 use agents::Census;
 use bounds::Bounds;
+use checkpoints::Checkpoints;
 use commands::Commands;
 use faults::Faults;
 use load::Rounds;
@@ -78,6 +80,8 @@ pub struct Validator {
     /// or that sweeps were left out.
     doubted: bool,
     ledger: bool,
+    /// Of this segment.
+    checkpoints: Checkpoints,
     /// Workers that others have replaced in order, as far as the ledger says.
     renewed: Option<u64>,
     /// Attempts at tasks beyond those that the ledger accounts for: given out again after a process had ended.
@@ -116,7 +120,8 @@ impl Validator {
     /// and `crc` is the checksum of the last of them.
     pub fn end_segment(&mut self, lines: u64, crc: String) {
         let run = self.header.as_ref().map(|header| header.run_id.clone()).unwrap_or_default();
-        self.closed = Some(Resumes { run, seq: lines.saturating_sub(1), crc });
+        let counted_to = if self.ledger { None } else { self.checkpoints.last_seq() };
+        self.closed = Some(Resumes { run, seq: lines.saturating_sub(1), crc, counted_to });
     }
 
     fn check(&mut self, record: &Record, first: bool) -> Result<(), String> {
@@ -191,6 +196,7 @@ impl Validator {
             Event::SampleMissed(missed) => self.sweeps.missed(missed, plan, self.doubted),
             Event::Alert(alert) => self.alert(alert),
             Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
+            Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint, plan),
             Event::Ledger(ledger) => self.ledger(ledger, plan),
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
             Event::End(end) => {
@@ -215,6 +221,7 @@ impl Validator {
         if std::mem::replace(&mut self.ledger, true) {
             return Err("a second ledger".into());
         }
+        self.checkpoints.before_ledger(ledger, self.bounds.losses())?;
         if let Some(plan) = plan {
             let has_pool = self.header.as_ref().is_some_and(|header| header.format.has(POOL_SINCE));
             ledger::check(ledger, plan, has_pool)?;
@@ -223,6 +230,23 @@ impl Validator {
         }
         (self.renewed, self.given_again) = (ledger::renewed(ledger), ledger::given_again(ledger));
         self.bounds.ledger(ledger)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint, plan: Option<&PlanFacts>) -> Result<(), String> {
+        // Known whatever is wrong with it: the next segment names it.
+        let before = self.checkpoints.next(self.seq, checkpoint);
+        if self.ledger {
+            return Err("a checkpoint after the ledger".into());
+        }
+        if self.began_ns == 0 {
+            return Err("a checkpoint before the fleet was there".into());
+        }
+        self.under_load("a checkpoint")?;
+        if let Some(plan) = plan {
+            checkpoints::check(checkpoint, before.as_ref(), plan, self.bounds.losses())?;
+            self.rounds.check_point(checkpoint)?;
+        }
+        Ok(())
     }
 
     fn introduced(&mut self, event: &Agents, plan: Option<&PlanFacts>, t_ns: u64) -> Result<(), String> {
@@ -404,14 +428,18 @@ impl Validator {
         self.stages = Stages::of_resumed_segment();
         (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::default());
         (self.phases, self.ledger, self.renewed, self.verify) = (Vec::new(), false, None, None);
-        self.given_again = 0;
+        (self.given_again, self.checkpoints) = (0, Checkpoints::default());
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
         }
         if header.resumes.as_ref() != Some(&closed) {
             return Err(format!(
-                "segment {} does not resume the end of the one before (run {}, record {}, checksum {})",
-                header.segment, closed.run, closed.seq, closed.crc
+                "segment {} does not resume the end of the one before (run {}, record {}, checksum {}, {})",
+                header.segment,
+                closed.run,
+                closed.seq,
+                closed.crc,
+                closed.counted_to.map_or("no checkpoint".to_owned(), |seq| format!("checkpoint {seq}")),
             ));
         }
         if let Some(reason) = ended.filter(|reason| match reason {

@@ -48,6 +48,11 @@ impl Case {
         self.facts.push(record);
     }
 
+    /// See [`Facts::count_to`].
+    pub(crate) fn count_to(&mut self, seq: Option<u64>) {
+        self.facts.count_to(seq);
+    }
+
     pub fn criteria(&self) -> &[Asked] {
         &self.criteria
     }

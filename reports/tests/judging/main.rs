@@ -14,6 +14,7 @@ mod ends;
 mod faults;
 mod figures;
 mod gates;
+mod killed;
 mod live;
 mod metrics;
 mod mix;

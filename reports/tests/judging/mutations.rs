@@ -2,6 +2,7 @@
 //! that stands here.
 
 mod changes;
+mod checkpoints;
 mod forgeries;
 mod harmless;
 

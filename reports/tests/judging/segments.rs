@@ -6,11 +6,11 @@ use reports::{Facts, Judgement, Verdict, judge_logs};
 
 use crate::synthetic::{Run, SECOND, criterion, log_of, read, report};
 
-const GAP_NS: u64 = 3_600 * SECOND;
+pub(crate) const GAP_NS: u64 = 3_600 * SECOND;
 /// Rounds of the load in the first segment.
 const BEFORE: u64 = 60;
 
-fn run() -> Run {
+pub(crate) fn run() -> Run {
     Run {
         criteria: vec![
             criterion("all delivered", "delivery.rate >= 100% every 10s", None),
@@ -53,12 +53,17 @@ fn first(run: &Run, orderly: bool) -> Vec<u8> {
     log_of(events)
 }
 
-fn end_of(log: &[u8]) -> Resumes {
+pub(crate) fn end_of(log: &[u8]) -> Resumes {
     let mut reader = Reader::new(log);
     for record in reader.by_ref().flatten() {
         let _ = record;
     }
-    Resumes { run: "20260102T030405Z-abc123".into(), seq: reader.lines() - 1, crc: reader.crc() }
+    Resumes {
+        run: "20260102T030405Z-abc123".into(),
+        seq: reader.lines() - 1,
+        crc: reader.crc(),
+        counted_to: None,
+    }
 }
 
 fn later(event: Event) -> Event {
@@ -85,7 +90,13 @@ fn later(event: Event) -> Event {
 
 /// What was left, an hour later, on a new fleet.
 fn second(run: &Run, resumes: Resumes) -> Vec<u8> {
-    let resumed = cut_ns(run) + GAP_NS;
+    log_of(later_segment(run, resumes, (BEFORE, 0)))
+}
+
+/// The rounds of the load from one on, an hour after it was due, with numbers that are greater by `by` than in one piece.
+pub(crate) fn later_segment(run: &Run, resumes: Resumes, (from, by): (u64, u64)) -> Vec<(u64, Event)> {
+    let cut = run.load_ns() + from * run.round_every_ns;
+    let resumed = cut + GAP_NS;
     let header = Header { segment: 1, resumes: Some(resumes), ..run.header() };
     let agents = run.agents().into_iter().map(|a| AgentInfo { incarnation: 2, ..a }).collect();
     let mut events = vec![
@@ -94,17 +105,18 @@ fn second(run: &Run, resumes: Resumes) -> Vec<u8> {
         (resumed, Event::Agents(Agents { agents, launch_ns: 30_000_000, bare_forks_ns: None })),
         (resumed, Event::Phase(PhaseBegan { phase: Phase::Load })),
     ];
-    let booked = Run { rounds: run.rounds - BEFORE, warm_up_rounds: 0, ..run.clone() };
-    let rest = run.events().into_iter().filter(|(t, _)| *t >= cut_ns(run));
+    let booked = Run { rounds: run.rounds - from, warm_up_rounds: 0, ..run.clone() };
+    let rest = run.events().into_iter().filter(|(t, _)| *t >= cut);
     events.extend(rest.map(|(t, event)| match event {
         Event::Ledger(_) => (t + GAP_NS, Event::Ledger(booked.ledger())),
+        Event::Round(round) => (t + GAP_NS, later(Event::Round(Round { round: round.round + by, ..round }))),
         event => (t + GAP_NS, later(event)),
     }));
-    log_of(events)
+    events
 }
 
 #[track_caller]
-fn judged(logs: &[Vec<u8>]) -> (Judgement, Facts) {
+pub(crate) fn judged(logs: &[Vec<u8>]) -> (Judgement, Facts) {
     judge_logs(logs.iter().map(Vec::as_slice), |_| None).unwrap()
 }
 
@@ -116,7 +128,7 @@ pub(crate) fn resumed() -> tempfile::TempDir {
     directory(&[&first, &second])
 }
 
-fn note(judgement: &Judgement, name: &str) -> (Verdict, String) {
+pub(crate) fn note(judgement: &Judgement, name: &str) -> (Verdict, String) {
     let check = judgement.evidence.iter().find(|e| e.name == name).unwrap();
     (check.verdict, format!("{} {}", check.found, check.note.clone().unwrap_or_default()))
 }
@@ -174,7 +186,7 @@ fn a_segment_must_resume_the_end_of_the_one_before() {
 }
 
 #[test]
-fn a_segment_that_was_killed_leaves_its_ledger_open() {
+fn a_segment_that_was_killed_before_its_first_checkpoint_leaves_its_ledger_open() {
     let run = run();
     let mut first = first(&run, false);
     let end = end_of(&first);
@@ -190,7 +202,7 @@ fn a_segment_that_was_killed_leaves_its_ledger_open() {
 }
 
 /// The directory of a run with these logs.
-fn directory(logs: &[&[u8]]) -> tempfile::TempDir {
+pub(crate) fn directory(logs: &[&[u8]]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (segment, log) in (0..).zip(logs) {
         std::fs::write(dir.path().join(reports::run_dir::layout::segment_log(segment)), log).unwrap();

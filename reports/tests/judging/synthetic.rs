@@ -24,7 +24,7 @@ pub(crate) fn sha256_of(text: &str) -> String {
 }
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
-const MS: u64 = 1_000_000;
+pub(crate) const MS: u64 = 1_000_000;
 
 /// What a synthetic run is like. [`Run::default`] passes.
 #[derive(Debug, Clone)]

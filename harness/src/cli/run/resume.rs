@@ -117,8 +117,15 @@ fn go_on(args: &ResumeArgs, plan: Plan, resumes: Resumes) -> Result<ExitCode, Ex
 /// How far the run has come.
 fn before(run: &Unfinished) -> String {
     let facts = run.case.facts();
+    let in_hand = match run.in_hand {
+        Some(in_hand) => format!(
+            ", up to the last checkpoint, when {} in hand",
+            reports::units::counted(in_hand, "task was", "tasks were")
+        ),
+        None => String::new(),
+    };
     format!(
-        "resuming as segment {}: {} rounds and {} of the load are done",
+        "resuming as segment {}: {} rounds and {} of the load are done{in_hand}",
         u64::from(run.segment) + 1,
         reports::units::count(facts.load.counts.rounds as f64),
         reports::units::nanos(facts.load_ns())

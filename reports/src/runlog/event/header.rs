@@ -42,6 +42,10 @@ pub struct Resumes {
     pub seq: u64,
     /// Its checksum, as its eight hex digits.
     pub crc: String,
+    /// Position of the last checkpoint in that file, if the segment has no ledger: of what comes after it, only what is bad counts.
+    /// Since 2.10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_to: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,29 @@ use crate::runlog::event::{Batch, Batches, Ledger, LedgerRow, PlanFacts, Pool, R
 /// Whether both ends agree is for the evidence; this is whether it is a ledger of this fleet.
 /// `has_pool`: a fleet of this format says how its workers were used.
 pub(super) fn check(ledger: &Ledger, plan: &PlanFacts, has_pool: bool) -> Result<(), String> {
+    let rows = &ledger.coordinators;
+    if has_pool {
+        pool(ledger)?;
+    }
+    shape(ledger, plan)?;
+    let total = rows.iter().fold(LedgerRow::default(), |sum, row| sum.plus(row.client));
+    if !rows.is_empty() && total != ledger.client {
+        return Err("the client's ledger is not the sum of its rows".into());
+    }
+    Ok(())
+}
+
+/// Who says what workers have executed says how they were used.
+pub(super) fn pool(ledger: &Ledger) -> Result<(), String> {
+    let proven = ledger.coordinators.iter().any(|row| row.executed_by_workers.is_some());
+    if proven && ledger.pool.is_none() {
+        return Err("`pool` is left out, and the rows say what workers have executed".into());
+    }
+    Ok(())
+}
+
+/// What holds of counts at any moment: tasks that no coordinator has now are in no row.
+pub(super) fn shape(ledger: &Ledger, plan: &PlanFacts) -> Result<(), String> {
     // A system that keeps no counts of its own has no rows.
     let rows = &ledger.coordinators;
     if rows.is_empty() {
@@ -33,9 +56,6 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts, has_pool: bool) -> Result
     if proven > 0 && proven < read {
         return Err("the workers of some coordinators have counts, and those of others have none".into());
     }
-    if proven > 0 && ledger.pool.is_none() && has_pool {
-        return Err("`pool` is left out, and the rows say what workers have executed".into());
-    }
     if ledger.rejected > ledger.client.answered {
         return Err("more answers were rejected than there were".into());
     }
@@ -46,8 +66,31 @@ pub(super) fn check(ledger: &Ledger, plan: &PlanFacts, has_pool: bool) -> Result
     {
         return Err("there were more batches of messages than messages, or messages in none".into());
     }
-    if total != ledger.client {
+    let ended = |row: LedgerRow| {
+        let accepted = row.accepted.checked_sub(row.in_flight)?;
+        Some(LedgerRow { accepted, in_flight: 0, ..row })
+    };
+    if ended(total) != ended(ledger.client) || total.in_flight > ledger.client.in_flight {
         return Err("the client's ledger is not the sum of its rows".into());
+    }
+    Ok(())
+}
+
+/// No end counts more than its tasks can have brought about, whatever is on its way.
+pub(super) fn at_most(ledger: &Ledger) -> Result<(), String> {
+    let tasks = ledger.client.accepted.saturating_add(ledger.refused).saturating_add(1);
+    let most = tasks.saturating_mul(ATTEMPTS_MAX);
+    let pool = ledger.pool.unwrap_or_default();
+    let batches = ledger.batches.unwrap_or_default();
+    let rows = ledger.coordinators.iter().flat_map(|row| [Some(row.client), row.coordinator]).flatten();
+    let counted = rows.map(|row| row.late.max(row.duplicates));
+    let used = [pool.attempts(), pool.retried, pool.recycled, pool.poisoned];
+    let sent = [batches.tasks.messages, batches.answers.messages];
+    if counted.chain(used).chain(sent).any(|count| count > most) {
+        return Err(format!(
+            "a checkpoint with more late or second answers, attempts or messages than its {} tasks can have had",
+            ledger.client.accepted
+        ));
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub(super) fn newest(event: &Event) -> Option<(&'static str, u64)> {
         | Event::TaskFailed(_)
         | Event::Alert(_)
         | Event::Clock(_)
+        | Event::Checkpoint(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => None,

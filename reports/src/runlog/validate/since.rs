@@ -23,6 +23,9 @@ pub(super) const SOURCES_SINCE: u16 = 7;
 /// From this minor version on, a coordinator that could not open its memory when it started has an end of its own.
 pub(super) const ALL_ENDS_SINCE: u16 = 9;
 
+/// From this minor version on, the counts of both ends are in the log while the load goes on.
+const CHECKPOINTS_SINCE: u16 = 10;
+
 /// Whether it is there, the minor version of format 2 that it came with, and its name.
 type Feature = (bool, u16, &'static str);
 
@@ -66,6 +69,7 @@ fn features(event: &Event) -> Vec<Feature> {
         Event::Round(round) => of_round(round),
         Event::TaskFailed(failed) => vec![(failed.workload.is_some(), 2, "`workload` of a failed task")],
         Event::Sample(sample) => of_sample(sample),
+        Event::Checkpoint(_) => vec![(true, CHECKPOINTS_SINCE, "the event checkpoint")],
         Event::Ledger(ledger) => of_ledger(ledger),
         Event::End(end) => vec![(end.ended_utc.is_some(), 0, "`ended_utc` of the end")],
         Event::Phase(_) | Event::Latency(_) | Event::SampleMissed(_) | Event::Alert(_) | Event::Verify(_) => {
@@ -81,6 +85,11 @@ fn of_header(header: &Header) -> Vec<Feature> {
     let mut features = vec![
         (header.segment > 0 || header.resumes.is_some(), 0, "a segment that resumes a run"),
         (!host.machine.is_empty() || limits, 0, "`machine` or the limits of the host"),
+        (
+            header.resumes.as_ref().is_some_and(|resumes| resumes.counted_to.is_some()),
+            CHECKPOINTS_SINCE,
+            "`counted_to` of the header",
+        ),
         (!header.scenario.matrix.is_empty(), 1, "`matrix` of the scenario"),
         (!header.scenario.extends.is_empty(), 1, "`extends` of the scenario"),
         (

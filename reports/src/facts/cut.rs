@@ -1,0 +1,141 @@
+//! A segment that was killed, or whose end has no ledger: it counts up to its last checkpoint.
+//!
+//! What both ends had counted is known until then. Of what the log has after it, nothing good counts: rounds are
+//! carried out again, and no ledger has their answers. What is bad counts: failures, late and second answers, a round slower than all
+//! before, and with them all that is not the client's own word (deaths, incidents, alerts, faults, what sweeps saw).
+
+use super::Facts;
+use crate::runlog::event::{Checkpoint, Event, Phase, PhaseBegan, Record};
+
+/// A segment that counts up to a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// From 0.
+    pub segment: u32,
+    pub at_ns: u64,
+    pub checkpoint: Checkpoint,
+    /// Rounds that ended later, and do not count.
+    pub rounds_after: u64,
+    /// Tasks of the load that failed in rounds that do not count. They count as failed, and no round has them.
+    pub lost: u64,
+}
+
+impl Cut {
+    /// Tasks that were on their way at the checkpoint: neither delivered nor lost.
+    pub fn in_hand(&self) -> u64 {
+        self.checkpoint.open.in_hand()
+    }
+}
+
+/// A segment whose last checkpoint has come.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    pub(super) at_ns: u64,
+    checkpoint: Checkpoint,
+    rounds: u64,
+    /// Of these rounds.
+    failed: u64,
+    /// Failed tasks of any round, as they are listed.
+    listed: u64,
+}
+
+impl Facts {
+    /// The segment that begins counts up to the checkpoint at this position; to its end if there is none. To be called after its
+    /// header was pushed.
+    pub(crate) fn count_to(&mut self, seq: Option<u64>) {
+        self.counted_to = seq;
+    }
+
+    /// Until when the log counts so far.
+    pub(super) fn judged_ns(&self) -> u64 {
+        self.tail.as_ref().map_or(self.last_ns, |tail| tail.at_ns)
+    }
+
+    /// Whether the newest record came after the last checkpoint of its segment, which counts up to that.
+    pub fn is_past_checkpoint(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    /// Tasks on their way at the last checkpoint, if the newest segment counts up to that.
+    pub fn in_hand_now(&self) -> Option<u64> {
+        self.tail.as_ref().map(|tail| tail.checkpoint.open.in_hand())
+    }
+
+    /// Tasks that were on their way when segments were cut off.
+    pub fn in_hand(&self) -> u64 {
+        self.cuts.iter().map(Cut::in_hand).fold(0, u64::saturating_add)
+    }
+
+    /// Tasks that failed in rounds that do not count.
+    pub fn lost_tasks(&self) -> u64 {
+        self.cuts.iter().map(|cut| cut.lost).fold(0, u64::saturating_add)
+    }
+
+    pub(super) fn check_point(&mut self, record: &Record, checkpoint: &Checkpoint) {
+        if self.counted_to == Some(record.seq) {
+            self.tail = Some(Tail {
+                at_ns: record.t_ns,
+                checkpoint: checkpoint.clone(),
+                rounds: 0,
+                failed: 0,
+                listed: 0,
+            });
+        }
+    }
+
+    /// Takes a record after the last checkpoint; false if it is taken as any other.
+    pub(super) fn take_bad(&mut self, record: &Record) -> bool {
+        let Some(tail) = &mut self.tail else { return false };
+        match &record.event {
+            Event::Round(round) => {
+                tail.rounds += 1;
+                if round.phase == Phase::Load {
+                    tail.failed += u64::from(round.failed);
+                    self.load.take_bad(round);
+                }
+                true
+            }
+            Event::TaskFailed(failed) => {
+                tail.listed += 1;
+                self.task_failures.push(failed.clone());
+                true
+            }
+            // A load that began now has done nothing that counts.
+            Event::Phase(PhaseBegan { phase: phase @ Phase::Load }) => {
+                self.phases.push((*phase, record.t_ns));
+                true
+            }
+            Event::Latency(_) | Event::WorkloadLatency(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Ends the segment at its last checkpoint: from when to when it was not observed, and what was in hand.
+    pub(super) fn cut_off(&mut self, tail: Tail) {
+        let Tail { at_ns, checkpoint, rounds, failed, listed } = tail;
+        // A round that was on its way at the checkpoint and ended later has the failures before it, too.
+        let lost =
+            if self.segment_has_load { failed.max(checkpoint.open.failed.saturating_add(listed)) } else { 0 };
+        self.load.lose(lost, at_ns, &self.spans);
+        match &mut self.ledger {
+            Some(before) => before.add(&checkpoint.ledger),
+            None => self.ledger = Some(checkpoint.ledger.clone()),
+        }
+        self.ledgers += 1;
+        let segment = self.segments - 1;
+        self.cuts.push(Cut { segment, at_ns, checkpoint, rounds_after: rounds, lost });
+    }
+}
+
+/// Whether a record holds a task or says what became of one.
+pub(super) fn is_of_tasks(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Round(_)
+            | Event::TaskFailed(_)
+            | Event::Latency(_)
+            | Event::WorkloadLatency(_)
+            | Event::Checkpoint(_)
+            | Event::Ledger(_)
+    )
+}
