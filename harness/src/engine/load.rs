@@ -5,6 +5,7 @@
 //! it. Closed loop: the next round is due when the last one is back.
 
 mod check;
+mod checkpoints;
 mod drain;
 mod follow;
 mod latency;
@@ -31,6 +32,7 @@ use crate::fault::Places;
 use crate::scenario::{Part, Plan, Plotted};
 use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
+use checkpoints::Checkpoints;
 use follow::Following;
 use latency::Latencies;
 pub(crate) use latency::written;
@@ -124,6 +126,7 @@ pub struct Loader<'a> {
     /// When the load began, or would have if none of it had lain before this segment.
     load_ns: Option<u64>,
     following: Following,
+    checkpoints: Checkpoints,
     is_cut: bool,
 }
 
@@ -169,6 +172,7 @@ impl<'a> Loader<'a> {
             sabotage: plan.sabotage(),
             load_ns: None,
             following: Following::default(),
+            checkpoints: Checkpoints::of(plan.load().duration()),
             is_cut: false,
         }
     }
@@ -227,6 +231,7 @@ impl<'a> Loader<'a> {
             if let Some(why) = self.take_in() {
                 return LoadEnded::SystemLost(why);
             }
+            self.check_point_if_due();
             if stop.mode() != StopMode::Run {
                 return LoadEnded::Stopped;
             }
@@ -259,6 +264,7 @@ impl<'a> Loader<'a> {
                 if phase == Phase::Load {
                     let now = self.now_ns();
                     self.load_ns = Some(self.calendar.load_began(now));
+                    self.checkpoints.hurry();
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),

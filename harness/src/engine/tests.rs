@@ -1,5 +1,6 @@
 //! Whole runs on a fake system and a virtual clock: each takes milliseconds, and is read back from its log.
 
+mod checkpoints;
 mod ends;
 pub(crate) mod fake;
 mod faults;

@@ -13,6 +13,7 @@ impl Loader<'_> {
             if let Some(why) = self.take_in() {
                 return LoadEnded::SystemLost(why);
             }
+            self.check_point_if_due();
             if stop.mode() == StopMode::Kill {
                 return LoadEnded::Stopped;
             }
@@ -37,6 +38,8 @@ impl Loader<'_> {
     }
 
     fn cut_off(&mut self) {
+        // What is cut off is in no ledger: the run counts up to here.
+        self.check_point();
         let rounds = self.in_flight.len();
         self.in_flight.clear();
         if rounds > 0 {

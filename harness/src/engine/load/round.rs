@@ -192,6 +192,12 @@ impl InFlight {
         (0..self.open.len()).filter(|task| self.open[*task])
     }
 
+    /// Its tasks, and those of them that are answered and failed so far.
+    pub fn standing(&self) -> (u64, u64, u64) {
+        let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum();
+        (self.open.len() as u64, sum(|part| part.latencies_ns.len() as u64), sum(|part| part.failed.into()))
+    }
+
     pub fn is_finished(&self) -> bool {
         self.ended as usize == self.open.len()
     }

@@ -80,7 +80,7 @@ fn an_interrupted_run_goes_on_and_passes_as_one() {
 }
 
 #[test]
-fn a_killed_run_goes_on_however_often_and_only_its_ledger_is_open() {
+fn a_killed_run_goes_on_however_often_and_passes() {
     let bench = Bench::new(&scenario(3));
     let mut run = bench.start(&["--quiet"]);
     let mut agents: Vec<AgentInfo> = run.agents_under_load();
@@ -92,17 +92,13 @@ fn a_killed_run_goes_on_however_often_and_only_its_ledger_is_open() {
     again.child.kill().unwrap();
     again.child.wait().unwrap();
     let done = resume(&bench, &["--quiet", "--json"]);
-    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     let shown: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
-    assert_eq!(
-        (&shown["exit"], &shown["runs"][0]["verdict"]),
-        (&12.into(), &"INCONCLUSIVE".into()),
-        "{shown}"
-    );
+    assert_eq!((&shown["exit"], &shown["runs"][0]["verdict"]), (&0.into(), &"PASS".into()), "{shown}");
 
     let run = bench.latest();
     assert_eq!(logs(&run), ["run.2.log", "run.3.log", "run.log"]);
-    assert_eq!(rounds(&run).len(), planned(3));
+    assert!(rounds(&run).len() >= planned(3), "rounds after a checkpoint are carried out again");
     let verdict = verdict(&run);
     let open: Vec<&str> = verdict["evidence"]
         .as_array()
@@ -111,7 +107,8 @@ fn a_killed_run_goes_on_however_often_and_only_its_ledger_is_open() {
         .filter(|check| check["verdict"] != "PASS")
         .map(|check| check["name"].as_str().unwrap())
         .collect();
-    assert_eq!(open, ["ledger"], "{verdict:#}");
+    assert_eq!(open, [""; 0], "{verdict:#}");
+    assert_eq!(verdict["gaps"].as_array().unwrap().iter().filter(|gap| gap["in_hand"].is_u64()).count(), 2);
     assert_eq!(evidence(&verdict, "rounds done"), "PASS");
     // A fleet whose harness was killed ends by itself.
     agents.retain(|agent| agent.pid != 0);
@@ -154,10 +151,43 @@ fn a_run_is_resumed_at_once_after_its_harness_was_killed() {
     // Its fleet has the log locked until it has ended.
     for _ in 0..3 {
         let bench = killed();
-        assert_eq!(resume(&bench, &[]).status.code(), Some(12));
+        let done = resume(&bench, &[]);
+        assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+        assert!(done.stderr.contains("up to the last checkpoint"), "{}", done.stderr);
         let report = std::fs::read_to_string(bench.latest().join("report.md")).unwrap();
-        assert!(report.contains("A segment that was killed has no ledger"), "{report}");
+        assert!(report.contains("in hand when the run was cut off"), "{report}");
     }
+}
+
+/// Killed after a number of rounds that the seed gives, and resumed.
+fn killed_at_random(seed: u64, pass: &str) -> (Bench, Done) {
+    let asked = format!("[[criterion]]\nname = \"gap\"\npass = \"{pass}\"\n[[criterion]]");
+    let bench = Bench::new(&scenario(3).replacen("[[criterion]]", &asked, 1));
+    let mut run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    // A step of a generator that mixes well (SplitMix64).
+    let mut drawn = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    wait_for_rounds(&bench, "run.log", 1 + (drawn >> 33) as usize % 40);
+    std::thread::park_timeout(std::time::Duration::from_micros(drawn % 50_000));
+    run.child.kill().unwrap();
+    run.child.wait().unwrap();
+    let done = resume(&bench, &["--quiet"]);
+    (bench, done)
+}
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_passes_if_its_gap_is_allowed_and_fails_if_not() {
+    for seed in 1..=4 {
+        let (bench, done) = killed_at_random(seed, "gap.time < 1h");
+        assert_eq!(done.status.code(), Some(0), "seed {seed}: {}{}", done.stdout, done.stderr);
+        let verdict = verdict(&bench.latest());
+        assert_eq!(verdict["verdict"], "PASS", "seed {seed}: {verdict:#}");
+        bench.assert_nothing_left(&[]);
+    }
+    let (bench, done) = killed_at_random(5, "gap.time < 1ms");
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    assert_eq!(evidence(&verdict(&bench.latest()), "ledger"), "PASS");
 }
 
 #[test]
@@ -168,7 +198,7 @@ fn two_harnesses_cannot_go_on_with_one_run() {
     let second = resume(&bench, &[]);
     assert_eq!(second.status.code(), Some(64), "{}", second.stderr);
     assert!(second.stderr.contains("another harness is writing it"), "{}", second.stderr);
-    assert_eq!(first.end().status.code(), Some(12));
+    assert_eq!(first.end().status.code(), Some(0));
     assert_eq!(logs(&bench.latest()), ["run.2.log", "run.log"]);
 }
 
@@ -204,11 +234,11 @@ fn a_torn_line_and_a_segment_without_a_header_are_left_behind() {
     // Its fleet had said nothing yet.
     std::fs::write(run.join("fleet.2.stderr"), "").unwrap();
     let done = resume(&bench, &["--quiet"]);
-    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     assert_eq!(logs(&run), ["run.2.log", "run.log"]);
     let verdict = verdict(&run);
     assert_eq!((evidence(&verdict, "log consistent"), evidence(&verdict, "run complete")), ("PASS", "PASS"));
-    assert_eq!(rounds(&run).len(), planned(3));
+    assert!(rounds(&run).len() >= planned(3));
 }
 
 #[test]
@@ -221,8 +251,8 @@ fn the_scenario_in_the_log_is_what_goes_on() {
     let mut command = bench.command();
     command.args(["resume", "--quiet"]).arg(&moved);
     let done = bench.start_by(&mut command).end();
-    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
-    assert_eq!(rounds(&moved).len(), planned(3));
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(rounds(&moved).len() >= planned(3));
 }
 
 #[test]
@@ -235,9 +265,9 @@ fn a_resumed_run_is_set_up_on_what_the_tear_down_leaves() {
     run.child.wait().unwrap();
     assert!(bench.dir.path().join("made").exists(), "its harness was killed");
     let done = resume(&bench, &["--quiet"]);
-    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
     assert!(!bench.dir.path().join("made").exists());
-    assert_eq!(rounds(&bench.latest()).len(), planned(3));
+    assert!(rounds(&bench.latest()).len() >= planned(3));
 }
 
 #[test]
@@ -254,7 +284,7 @@ fn a_segment_whose_fleet_does_not_start_costs_the_run_nothing() {
         .end();
     assert_eq!(full.status.code(), Some(20), "{}{}", full.stdout, full.stderr);
     assert_eq!((logs(&bench.latest()), rounds(&bench.latest()).len()), (vec!["run.log".to_owned()], before));
-    assert_eq!(resume(&bench, &["--quiet"]).status.code(), Some(12));
+    assert_eq!(resume(&bench, &["--quiet"]).status.code(), Some(0));
 }
 
 #[test]
