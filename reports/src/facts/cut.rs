@@ -86,28 +86,25 @@ impl Facts {
     /// Takes a record after the last checkpoint; false if it is taken as any other.
     pub(super) fn take_bad(&mut self, record: &Record) -> bool {
         let Some(tail) = &mut self.tail else { return false };
-        match &record.event {
-            Event::Round(round) => {
-                tail.rounds += 1;
-                if round.phase == Phase::Load {
-                    tail.failed += u64::from(round.failed);
-                    self.load.take_bad(round);
-                }
-                true
+        if let Event::Round(round) = &record.event {
+            tail.rounds += 1;
+            if round.phase == Phase::Load {
+                tail.failed += u64::from(round.failed);
+                self.load.take_bad(round);
             }
-            Event::TaskFailed(failed) => {
-                tail.listed += 1;
-                self.task_failures.push(failed.clone());
-                true
-            }
-            // A load that began now has done nothing that counts.
-            Event::Phase(PhaseBegan { phase: phase @ Phase::Load }) => {
-                self.phases.push((*phase, record.t_ns));
-                true
-            }
-            Event::Latency(_) | Event::WorkloadLatency(_) => true,
-            _ => false,
+            return true;
         }
+        if let Event::TaskFailed(failed) = &record.event {
+            tail.listed += 1;
+            self.task_failures.push(failed.clone());
+            return true;
+        }
+        // A load that began now has done nothing that counts.
+        if let Event::Phase(PhaseBegan { phase: phase @ Phase::Load }) = &record.event {
+            self.phases.push((*phase, record.t_ns));
+            return true;
+        }
+        matches!(record.event, Event::Latency(_) | Event::WorkloadLatency(_))
     }
 
     /// Ends the segment at its last checkpoint: from when to when it was not observed, and what was in hand.

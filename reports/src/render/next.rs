@@ -55,10 +55,13 @@ fn of_evidence(judgement: &Judgement, verdict: Verdict, facts: &Facts) -> impl I
         if *check == Check::RunComplete { can_be_resumed } else { is_done }
     };
     // What both ends of a killed segment counted is not known, and not wrong.
-    let of_ledger = match verdict {
-        Verdict::Inconclusive if facts.lacks_a_ledger() => IN_ONE_PIECE,
-        Verdict::Inconclusive if facts.lost_tasks() > 0 => LOST_IN_THE_TAIL,
-        _ => Check::Ledger.remedy(),
+    let is_open = verdict == Verdict::Inconclusive;
+    let of_ledger = if is_open && facts.lacks_a_ledger() {
+        IN_ONE_PIECE
+    } else if is_open && facts.lost_tasks() > 0 {
+        LOST_IN_THE_TAIL
+    } else {
+        Check::Ledger.remedy()
     };
     let remedy = move |check: Check| if check == Check::Ledger { of_ledger } else { check.remedy() };
     open.filter_map(check).filter(counts).map(move |check| remedy(check).to_owned())

@@ -112,10 +112,11 @@ pub(super) fn last_checkpoint(path: &Path) -> Result<Option<u64>, JudgeError> {
     let mut last = None;
     // Where it is damaged is told by the pass that judges it.
     for record in reader.map_while(Result::ok) {
-        match record.event {
-            Event::Checkpoint(_) => last = Some(record.seq),
-            Event::Ledger(_) => return Ok(None),
-            _ => {}
+        if matches!(record.event, Event::Ledger(_)) {
+            return Ok(None);
+        }
+        if matches!(record.event, Event::Checkpoint(_)) {
+            last = Some(record.seq);
         }
     }
     Ok(last)

@@ -426,7 +426,7 @@ impl Validator {
         self.sweeps = Sweeps::of_resumed_segment();
         self.faults = Faults::default();
         self.stages = Stages::of_resumed_segment();
-        (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::default());
+        (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::of_resumed_segment());
         (self.phases, self.ledger, self.renewed, self.verify) = (Vec::new(), false, None, None);
         (self.given_again, self.checkpoints) = (0, Checkpoints::default());
         if header.segment != before.segment.saturating_add(1) {

@@ -17,6 +17,8 @@ const BETWEEN: u64 = 20;
 /// On its way at the last checkpoint: all of its six tasks are done, and two answers have reached the client.
 const OPEN: OpenRounds = OpenRounds { rounds: 1, tasks: 6, answered: 2, failed: 0 };
 
+type Events = Vec<(u64, Event)>;
+
 fn at_ns(run: &Run, round: u64) -> u64 {
     run.load_ns() + round * run.round_every_ns - MS
 }
@@ -294,7 +296,7 @@ fn a_killed_run_goes_on_from_its_last_checkpoint() {
 #[test]
 fn a_checkpoint_holds_what_the_log_holds_and_only_grows() {
     let run = run();
-    let contradicts = |bend: &dyn Fn(&mut Vec<(u64, Event)>), says: &str| {
+    let contradicts = |bend: &dyn Fn(&mut Events), says: &str| {
         let mut events = killed(&run);
         bend(&mut events);
         let (judgement, _) = judge(&run, events);

@@ -19,8 +19,7 @@ const AGAIN_NS: u64 = 20_000_000;
 /// When the next one is due; times are on the run's clock.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    every_ns: u64,
-    patience_ns: u64,
+    every: Duration,
     due_ns: u64,
     /// Not to be tried before.
     next_ns: u64,
@@ -29,9 +28,7 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// For a load of this length. The first one is due at once.
     pub fn of(load: Duration) -> Self {
-        let every = (load / A_RUN).clamp(LEAST, MOST);
-        let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self { every_ns: ns(every), patience_ns: ns(PATIENCE.min(every)), due_ns: 0, next_ns: 0 }
+        Self { every: (load / A_RUN).clamp(LEAST, MOST), due_ns: 0, next_ns: 0 }
     }
 
     /// One is due now.
@@ -44,8 +41,8 @@ impl Loader<'_> {
     /// To be called when all that has come in is settled.
     pub(super) fn check_point_if_due(&mut self) {
         let now = self.now_ns();
-        let Checkpoints { patience_ns, due_ns, next_ns, .. } = self.checkpoints;
-        let is_late = now >= due_ns.saturating_add(patience_ns);
+        let Checkpoints { every, due_ns, next_ns } = self.checkpoints;
+        let is_late = now >= due_ns.saturating_add(PATIENCE.min(every).as_nanos() as u64);
         if now < due_ns.max(next_ns) || !self.in_flight.is_empty() && !is_late {
             return;
         }
@@ -77,6 +74,6 @@ impl Loader<'_> {
             open.failed += failed;
         }
         self.tools.log.record(Event::Checkpoint(Box::new(Checkpoint { ledger, open })));
-        self.checkpoints.due_ns = now.saturating_add(self.checkpoints.every_ns);
+        self.checkpoints.due_ns = now.saturating_add(self.checkpoints.every.as_nanos() as u64);
     }
 }

@@ -34,7 +34,6 @@ impl OpenRounds {
         self.tasks.saturating_sub(self.answered).saturating_sub(self.failed)
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_none(&self) -> bool {
         *self == Self::default()
     }

@@ -7,11 +7,17 @@ use crate::runlog::event::{CommandDone, Phase, PlanFacts, When};
 pub(super) struct Commands {
     set_up: usize,
     tear_down: usize,
+    /// The segment before may have been killed: its tear-down is run first, and the own one at the end.
+    is_resumed: bool,
     /// When the newest of them was over.
     over_ns: u64,
 }
 
 impl Commands {
+    pub(super) fn of_resumed_segment() -> Self {
+        Self { is_resumed: true, ..Self::default() }
+    }
+
     /// `since_ns`: when the phase began that the command is of.
     pub(super) fn done(
         &mut self,
@@ -39,7 +45,9 @@ impl Commands {
             When::TearDown => (&plan.teardown, &mut self.tear_down),
         };
         let place = std::mem::replace(done, *done + 1);
-        match planned.get(place) {
+        let is_second = self.is_resumed && when == &When::TearDown && place >= planned.len();
+        let own = if is_second { place - planned.len() } else { place };
+        match planned.get(own) {
             Some(own) if own == words => Ok(()),
             Some(own) => Err(format!("{words} was run in the {}, and {own} is planned", when.name())),
             None => Err(format!("{words} was run in the {}, which has {place} commands", when.name())),
