@@ -284,15 +284,7 @@ impl Facts {
                 }
                 self.alerts.push((record.t_ns, alert.clone()));
             }
-            Event::Ledger(ledger) => {
-                self.ledgers += 1;
-                for sum in [&mut self.ledger, &mut self.drained] {
-                    match sum {
-                        Some(before) => before.add(ledger),
-                        None => *sum = Some(ledger.clone()),
-                    }
-                }
-            }
+            Event::Ledger(ledger) => self.drained(ledger),
             Event::Checkpoint(checkpoint) => self.check_point(record, checkpoint),
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
@@ -391,39 +383,10 @@ impl Facts {
         }
     }
 
-    /// Another segment begins: what was under way ended with the last record of the one before.
-    fn resume(&mut self, t_ns: u64) {
-        let from_ns = self.judged_ns();
-        self.end_load(from_ns);
-        self.idle_segments += u32::from(!self.segment_has_tasks);
-        let mut in_hand = None;
-        if let Some(tail) = self.tail.take() {
-            self.tail_ns += self.last_ns.saturating_sub(from_ns);
-            self.cut_off(tail);
-            in_hand = self.cuts.last().map(Cut::in_hand);
-        }
-        (self.counted_to, self.segment_has_tasks, self.segment_has_load) = (None, false, false);
-        self.gaps.push(Gap { from_ns, to_ns: t_ns, in_hand });
-        (self.segments, self.end) = (self.segments + 1, None);
-        self.own.resume(self.spans.length_ns(self.last_ns));
-        self.work.resume();
-        self.balance.resume(t_ns);
-        self.contention.resume();
-        self.faults.resume(t_ns);
-        self.mixed.resume();
-    }
-
     fn begin_load(&mut self, t_ns: u64) {
         self.segment_has_load = true;
         self.spans.begin(t_ns);
         self.samples.begin_load(t_ns);
-    }
-
-    fn end_load(&mut self, t_ns: u64) {
-        let t_ns = self.tail.as_ref().map_or(t_ns, |tail| tail.at_ns.min(t_ns));
-        if self.spans.end(t_ns) {
-            self.samples.end_load(t_ns);
-        }
     }
 
     /// A command before the launch failed: there was no fleet.
@@ -458,11 +421,6 @@ impl Facts {
     /// Of all gaps together: what the series reach over and the load does not.
     pub fn gaps_ns(&self) -> u64 {
         self.gaps.iter().map(Gap::length_ns).sum()
-    }
-
-    /// A segment that was killed before its first checkpoint has none. One that has done nothing needs none.
-    pub fn lacks_a_ledger(&self) -> bool {
-        self.ledgers.saturating_add(self.idle_segments) < self.segments
     }
 
     /// Whether the log was written in a version that has what came with `minor` of format 2.

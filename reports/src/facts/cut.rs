@@ -4,8 +4,8 @@
 //! carried out again, and no ledger has their answers. What is bad counts: failures, late and second answers, a round slower than all
 //! before, and with them all that is not the client's own word (deaths, incidents, alerts, faults, what sweeps saw).
 
-use super::Facts;
-use crate::runlog::event::{Checkpoint, Event, Phase, PhaseBegan, Record};
+use super::{Facts, Gap};
+use crate::runlog::event::{Checkpoint, Event, Ledger, Phase, PhaseBegan, Record};
 
 /// A segment that counts up to a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +105,51 @@ impl Facts {
             return true;
         }
         matches!(record.event, Event::Latency(_) | Event::WorkloadLatency(_))
+    }
+
+    /// A segment that was killed before its first checkpoint has none. One that has done nothing needs none.
+    pub fn lacks_a_ledger(&self) -> bool {
+        self.ledgers.saturating_add(self.idle_segments) < self.segments
+    }
+
+    pub(super) fn end_load(&mut self, t_ns: u64) {
+        let t_ns = self.tail.as_ref().map_or(t_ns, |tail| tail.at_ns.min(t_ns));
+        if self.spans.end(t_ns) {
+            self.samples.end_load(t_ns);
+        }
+    }
+
+    /// Takes the counts of both ends after the drain.
+    pub(super) fn drained(&mut self, ledger: &Ledger) {
+        self.ledgers += 1;
+        for sum in [&mut self.ledger, &mut self.drained] {
+            match sum {
+                Some(before) => before.add(ledger),
+                None => *sum = Some(ledger.clone()),
+            }
+        }
+    }
+
+    /// Another segment begins: what was under way ended with the last record of the one before.
+    pub(super) fn resume(&mut self, t_ns: u64) {
+        let from_ns = self.judged_ns();
+        self.end_load(from_ns);
+        self.idle_segments += u32::from(!self.segment_has_tasks);
+        let mut in_hand = None;
+        if let Some(tail) = self.tail.take() {
+            self.tail_ns += self.last_ns.saturating_sub(from_ns);
+            self.cut_off(tail);
+            in_hand = self.cuts.last().map(Cut::in_hand);
+        }
+        (self.counted_to, self.segment_has_tasks, self.segment_has_load) = (None, false, false);
+        self.gaps.push(Gap { from_ns, to_ns: t_ns, in_hand });
+        (self.segments, self.end) = (self.segments + 1, None);
+        self.own.resume(self.spans.length_ns(self.last_ns));
+        self.work.resume();
+        self.balance.resume(t_ns);
+        self.contention.resume();
+        self.faults.resume(t_ns);
+        self.mixed.resume();
     }
 
     /// Ends the segment at its last checkpoint: from when to when it was not observed, and what was in hand.

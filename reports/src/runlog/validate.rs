@@ -25,8 +25,8 @@ mod workloads;
 use std::sync::Arc;
 
 use super::event::{
-    AgentExit, AgentId, Agents, Alert, Checkpoint, End, EndReason, Event, Header, Ledger, Phase, PlanFacts,
-    Record, Resumes, Round, Sample, Severity, WorkloadLatency,
+    AgentExit, AgentId, Agents, Alert, End, EndReason, Event, Header, Ledger, Phase, PlanFacts, Record,
+    Resumes, Round, Sample, Severity, WorkloadLatency,
 };
 use agents::Census;
 use bounds::Bounds;
@@ -149,11 +149,7 @@ impl Validator {
         let plan = header.as_ref().map(|header| &header.plan);
         match &record.event {
             Event::Header(header) => self.begin_segment(header),
-            Event::Phase(began) => {
-                self.bounds.phase(began.phase, record.t_ns);
-                self.since_ns = record.t_ns;
-                self.begin_phase(began.phase, plan)
-            }
+            Event::Phase(began) => self.begin_phase((began.phase, record.t_ns), plan),
             Event::Agents(event) => self.introduced(event, plan, record.t_ns),
             Event::AgentExit(exit) => self.exited(exit, plan),
             Event::Command(command) => {
@@ -232,23 +228,6 @@ impl Validator {
         self.bounds.ledger(ledger)
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint, plan: Option<&PlanFacts>) -> Result<(), String> {
-        // Known whatever is wrong with it: the next segment names it.
-        let before = self.checkpoints.next(self.seq, checkpoint);
-        if self.ledger {
-            return Err("a checkpoint after the ledger".into());
-        }
-        if self.began_ns == 0 {
-            return Err("a checkpoint before the fleet was there".into());
-        }
-        self.under_load("a checkpoint")?;
-        if let Some(plan) = plan {
-            checkpoints::check(checkpoint, before.as_ref(), plan, self.bounds.losses())?;
-            self.rounds.check_point(checkpoint)?;
-        }
-        Ok(())
-    }
-
     fn introduced(&mut self, event: &Agents, plan: Option<&PlanFacts>, t_ns: u64) -> Result<(), String> {
         if self.began_ns == 0 {
             self.began_ns = t_ns;
@@ -282,7 +261,9 @@ impl Validator {
         self.phases.last().copied()
     }
 
-    fn begin_phase(&mut self, phase: Phase, plan: Option<&PlanFacts>) -> Result<(), String> {
+    fn begin_phase(&mut self, (phase, t_ns): (Phase, u64), plan: Option<&PlanFacts>) -> Result<(), String> {
+        self.bounds.phase(phase, t_ns);
+        self.since_ns = t_ns;
         if self.phase() >= Some(phase) {
             return Err(format!("phase {phase:?} after {:?}", self.phase()));
         }

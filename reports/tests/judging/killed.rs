@@ -172,7 +172,7 @@ fn what_failed_where_no_ledger_has_it_is_not_decided_by_what_may_be_lost() {
 }
 
 #[test]
-fn a_task_that_nobody_waits_for_and_that_never_ended_fails_the_run() {
+fn a_task_that_no_round_waits_for_and_that_never_ended_fails_the_run() {
     let run = run();
     let mut events = killed(&run);
     let at = last(&mut events);

@@ -1,7 +1,7 @@
 //! Checkpoints: counts that add up, and only grow.
 
 use super::ledger::{self, Losses};
-use super::plan;
+use super::{Validator, plan};
 use crate::runlog::event::{Checkpoint, Ledger, LedgerRow, OpenRounds, PlanFacts};
 
 /// Those of one segment.
@@ -27,8 +27,65 @@ impl Checkpoints {
     }
 }
 
+/// What the rounds of a segment have said so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SoFar {
+    pub(super) tasks: u64,
+    pub(super) answered: u64,
+    /// Of these, in the load,
+    pub(super) of_load: u64,
+    /// and how many of the load have latencies.
+    pub(super) timed: u64,
+}
+
+impl SoFar {
+    /// The rounds so far, with those on their way, are what the client has counted; and their latencies are there.
+    fn agrees(self, checkpoint: &Checkpoint) -> Result<(), String> {
+        let Checkpoint { ledger, open } = checkpoint;
+        let rounds = (self.tasks.saturating_add(open.tasks), self.answered.saturating_add(open.answered));
+        let booked = (
+            ledger.client.accepted.saturating_add(ledger.refused),
+            ledger.client.answered.saturating_sub(ledger.rejected),
+        );
+        if rounds != booked {
+            return Err(format!(
+                "the rounds hold {} tasks and {} answers at a checkpoint, and the client counts {} and {}",
+                rounds.0, rounds.1, booked.0, booked.1
+            ));
+        }
+        if !(self.of_load..=self.of_load.saturating_add(open.answered)).contains(&self.timed) {
+            return Err(format!(
+                "{} tasks of the load were answered at a checkpoint, {} of rounds on their way, and {} have latencies",
+                self.of_load, open.answered, self.timed
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Validator {
+    pub(super) fn checkpoint(
+        &mut self,
+        checkpoint: &Checkpoint,
+        plan: Option<&PlanFacts>,
+    ) -> Result<(), String> {
+        // Known whatever is wrong with it: the next segment names it.
+        let before = self.checkpoints.next(self.seq, checkpoint);
+        if self.ledger {
+            return Err("a checkpoint after the ledger".into());
+        }
+        if self.began_ns == 0 {
+            return Err("a checkpoint before the fleet was there".into());
+        }
+        self.under_load("a checkpoint")?;
+        let Some(plan) = plan else { return Ok(()) };
+        check(checkpoint, before.as_ref(), plan, self.bounds.losses())?;
+        self.rounds.so_far().agrees(checkpoint)
+    }
+}
+
 /// Whether a checkpoint can be one of this plan, and can follow the one before.
-pub(super) fn check(
+fn check(
     checkpoint: &Checkpoint,
     before: Option<&Checkpoint>,
     plan: &PlanFacts,

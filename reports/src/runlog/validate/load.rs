@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::agents::Deaths;
 use super::calm::Calm;
 use super::histogram::{Extent, counted, occurred};
-use super::plan;
 use super::ranks::{self, Ranks};
 use super::since::{ANSWERS_SINCE, STRAYS_SINCE};
 use super::workloads::Workloads;
+use super::{checkpoints::SoFar, plan};
 use crate::runlog::event::{
-    Checkpoint, End, FaultStep, FormatVersion, LatencyInterval, LatencyTag, Ledger, LoadModel, Phase,
-    PlanFacts, Round, StrayAnswers, TASK_FAILURES_MAX, TaskFailed,
+    End, FaultStep, FormatVersion, LatencyInterval, LatencyTag, Ledger, LoadModel, Phase, PlanFacts, Round,
+    StrayAnswers, TASK_FAILURES_MAX, TaskFailed,
 };
 
 /// Attempts are counted in a byte.
@@ -48,7 +48,6 @@ pub(super) struct Rounds {
     newest: Option<(u64, u64)>,
     /// Of a closed loop.
     finished_ns: u64,
-    tasks: u64,
     failed: u64,
     failures_listed: u64,
     /// Failed tasks that are listed, of rounds on their way: how many of each workload, in the plan's order.
@@ -117,7 +116,6 @@ impl Rounds {
         counts.answered += u64::from(r.answered);
         counts.ranks[LatencyTag::Coordination as usize].known(r.finished_ns.saturating_sub(r.scheduled_ns));
         counts.ranks[LatencyTag::Task as usize].round(ranks::of_round(r));
-        self.tasks += u64::from(r.tasks);
         self.failed += u64::from(r.failed);
         self.retried += u64::from(r.retried);
         self.calm.round(r);
@@ -308,29 +306,10 @@ impl Rounds {
         Ok(())
     }
 
-    /// The rounds so far, with those on their way, are what the client has counted; and their latencies are there.
-    pub(super) fn check_point(&self, checkpoint: &Checkpoint) -> Result<(), String> {
-        let Checkpoint { ledger, open } = checkpoint;
+    pub(super) fn so_far(&self) -> SoFar {
         let answered = self.warm_up.answered + self.load.answered;
-        let rounds = (self.tasks.saturating_add(open.tasks), answered.saturating_add(open.answered));
-        let booked = (
-            ledger.client.accepted.saturating_add(ledger.refused),
-            ledger.client.answered.saturating_sub(ledger.rejected),
-        );
-        if rounds != booked {
-            return Err(format!(
-                "the rounds hold {} tasks and {} answers at a checkpoint, and the client counts {} and {}",
-                rounds.0, rounds.1, booked.0, booked.1
-            ));
-        }
         let timed = self.load.latencies[LatencyTag::Task as usize];
-        if !(self.load.answered..=self.load.answered.saturating_add(open.answered)).contains(&timed) {
-            return Err(format!(
-                "{} tasks of the load were answered at a checkpoint, {} of rounds on their way, and {timed} have latencies",
-                self.load.answered, open.answered
-            ));
-        }
-        Ok(())
+        SoFar { tasks: answered + self.failed, answered, of_load: self.load.answered, timed }
     }
 
     /// A coordinator has died, which was seen at `seen_ns`.

@@ -77,7 +77,7 @@ fn a_checkpoint_that_was_removed_or_moved_costs_the_pass_if_it_is_the_last() {
     let end = later.last().unwrap().0;
     later.push((end, event));
     for (what, events, passes) in
-        [("removed", without, false), ("moved to the end", later, false), ("there twice", twice, true)]
+        [("removed", without, false), ("moved to the end", later, false), ("duplicated", twice, true)]
     {
         assert_eq!(judge(&run, events).0.verdict <= Verdict::Conditional, passes, "{what}");
     }
