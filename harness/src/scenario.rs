@@ -17,6 +17,7 @@ mod decidable;
 pub mod fault;
 mod fleet;
 mod form;
+mod grammar;
 mod guide;
 mod load;
 mod matrix;

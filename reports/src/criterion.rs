@@ -13,6 +13,7 @@ mod catalogue;
 mod label;
 mod limits;
 mod parse;
+mod planned;
 mod range;
 mod sound;
 mod threshold;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::ops::Range;
 
 use label::Label;
+pub use label::{no_coordinator, no_workload};
 
 pub use crate::scope::Scope;
 pub use crate::stretch::{ANY_FAULT, Side, Stretch};
@@ -29,8 +31,9 @@ pub(crate) use catalogue::OF_VALUES;
 pub use catalogue::{Aggregation, Kind, Metric, MetricId, Scale, Unit, catalogue, names};
 pub use limits::HostLimits;
 pub(crate) use parse::comparison;
-pub use range::{Known, Planned, Sizes};
-pub use sound::{Better, Unsound};
+pub use planned::{Planned, Share, Sizes, drawn_at_most};
+pub use range::Known;
+pub use sound::{Better, Thresholds, Unsound};
 pub use threshold::{Per, Threshold};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

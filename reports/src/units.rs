@@ -21,13 +21,22 @@ pub fn parse_percent(text: &str) -> Result<f64, String> {
     let Some(number) = text.strip_suffix('%') else {
         return Err(format!("`{text}` is not a ratio; write it in percent, such as `95%`"));
     };
-    parse_number(number).ok_or_else(|| format!("`{text}` does not begin with a number"))
+    parse_number(number).ok_or_else(|| {
+        format!("`{text}` does not begin with a number; write digits, and behind a point digits as well, such as `95.5%`")
+    })
 }
 
-/// A plain decimal number: no sign, exponent, infinity or NaN.
+/// Of a number that is read, before its point, without leading zeros.
+pub const DIGITS_MAX: usize = 18;
+/// Behind its point.
+pub const DECIMALS_READ_MAX: usize = 9;
+
+/// A plain decimal number: digits, and with a point digits behind it; no sign, exponent, infinity or NaN.
 pub fn parse_number(text: &str) -> Option<f64> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    plain.then(|| text.parse().ok()).flatten()
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let fits = whole.trim_start_matches('0').len() <= DIGITS_MAX && fraction.len() <= DECIMALS_READ_MAX;
+    (is_plain(whole) && is_plain(fraction) && fits).then(|| text.parse().ok()).flatten()
 }
 
 /// A span of time that was measured: `12.3 ms`, `4 min 10 s`, `8 h`.
@@ -164,6 +173,20 @@ mod tests {
             ("−0.00001 %".into(), "−2 KiB".into(), "−500 ms".into())
         );
         assert_eq!(percent(0.000_02), "0.002 %");
+    }
+
+    #[test]
+    fn a_number_has_digits_on_both_sides_of_its_point_and_no_more_than_are_read() {
+        let long = "9".repeat(DIGITS_MAX);
+        for text in ["0", "95", "95.0", "0.5", "007", "12.250", &long, &format!("000{long}")] {
+            assert_eq!(parse_number(text), text.parse().ok(), "{text}");
+        }
+        let longer = [format!("{long}9"), format!("0.{}", "9".repeat(DECIMALS_READ_MAX + 1))];
+        for text in
+            ["", ".", "95.", ".5", "1.2.3", "1e3", "-1", "+1", "1_000", " 1", "inf", &longer[0], &longer[1]]
+        {
+            assert_eq!(parse_number(text), None, "{text}");
+        }
     }
 
     #[test]

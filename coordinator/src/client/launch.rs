@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// From the start of the supervisor until it reports that the fleet is ready. Longer than its own limit.
-const START_MAX: Duration = Duration::from_secs(90);
+pub const START_MAX: Duration = Duration::from_secs(90);
 /// How long a supervisor may take to stop its fleet, beside the grace that a command gets. Longer than it gives its
 /// coordinators.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);

@@ -14,10 +14,6 @@ use std::time::Duration;
 
 /// From the end of the launch to the first round.
 const LEAD: Duration = Duration::from_millis(20);
-/// Rounds that could not start in time are made up for this share of the load phase, and at least
-/// [`OVERRUN_MIN`]: a delay at the end must not leave a run one round short.
-const OVERRUN_SHARE: u32 = 10;
-const OVERRUN_MIN: Duration = Duration::from_secs(1);
 /// How often the wall clock is read.
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
 /// Sweeps that may be due at once. A machine that was suspended for a day owes more than anyone wants to read.
@@ -91,7 +87,7 @@ impl Calendar {
         let end_ns = load_ns + ns(load.duration()) - behind_ns;
         // When the whole load would have begun.
         let zero_ns = load_ns.saturating_sub(behind_ns);
-        let overrun = (load.duration() / OVERRUN_SHARE).max(OVERRUN_MIN);
+        let overrun = load.overrun();
         Self {
             rounds: Rounds::new(
                 [first_ns, load_ns, end_ns, end_ns + ns(overrun)],

@@ -3,9 +3,9 @@
 use super::Source;
 use super::cursor::{CHOOSE_ANOTHER, Fields, NoEntries, Sited, reject_repeated_names};
 use super::form::{Flag, Form, Name, Requirement, Span, Text};
+use super::grammar;
 use super::load::Load;
 use super::mistake::{Mistake, Origin, Rejection, place};
-use super::pattern;
 use super::rule::when;
 use super::sampling::Sampling;
 use super::table::{Key, Presence, Table};
@@ -14,7 +14,8 @@ use super::unit::{duration_text, nanos};
 use super::workload::Mix;
 use notation::suggest;
 use reports::criterion::{
-    Criterion, CriterionError, CriterionPair, Field, Known, MetricId, Planned, Unsound,
+    Criterion, CriterionError, CriterionPair, Field, Known, MetricId, Planned, Unsound, no_coordinator,
+    no_workload,
 };
 use reports::runlog::event::CriterionSpec;
 use serde_json::{Map, Value as Json, json};
@@ -72,7 +73,7 @@ impl Form for Asked {
 
     fn schema(&self, definitions: &mut Map<String, Json>) -> Json {
         for (name, informational) in [(SHOWN, true), (JUDGED, false)] {
-            let grammar = || json!({ "type": "string", "pattern": pattern::criterion(informational), "examples": EXAMPLES });
+            let grammar = || json!({ "type": "string", "pattern": grammar::criterion(informational), "examples": EXAMPLES });
             definitions.entry(name).or_insert_with(grammar);
         }
         json!({ "$ref": format!("#/definitions/{SHOWN}") })
@@ -290,31 +291,23 @@ pub(super) fn reject_unknown_workloads(
 ) {
     let names: Vec<&str> = mix.names().collect();
     for (text, criterion) in readable(raw) {
-        let Some(named) = criterion.workload().filter(|named| !names.contains(named)) else { continue };
-        let hint = match names[..] {
-            [] => "give [workload] a `name`, or leave the label out".to_owned(),
-            _ => suggest::hint(named, &names),
-        };
+        let Some(named) = criterion.workload() else { continue };
+        let Some((what, hint)) = no_workload(named, &names) else { continue };
         // The name stands once behind the brace, quoted or not.
         let brace = text.value.find('{').unwrap_or(0);
         let start = text.value[brace..].find(named).map_or(0, |at| brace + at);
-        let message = format!("the scenario has no workload `{named}`");
+        let message = format!("the scenario has {what}");
         found.push(point_at(text, (start, named), (message, hint), source));
     }
 }
 
 /// A label names a coordinator of this scenario.
 pub(super) fn reject_unknown_coordinators(raw: &[RawCriterion], coordinators: u32, found: &mut Vec<Mistake>) {
-    let texts = raw.iter().flat_map(|criterion| [&criterion.pass, &criterion.conditional]).flatten();
-    for text in texts {
-        let Ok(criterion) = Criterion::parse(&text.value) else { continue };
-        let Some(named) = criterion.coordinator().filter(|number| *number >= coordinators) else { continue };
-        let message = format!("`{}`: the scenario has no coordinator {named}", text.path);
-        let hint = match coordinators {
-            1 => "its only coordinator is 0".to_owned(),
-            all => format!("they are numbered 0 to {}", all - 1),
-        };
-        text.reject(found, message, hint);
+    for (text, criterion) in readable(raw) {
+        let lacks = criterion.coordinator().and_then(|number| no_coordinator(number, coordinators));
+        if let Some((what, hint)) = lacks {
+            text.reject(found, format!("`{}`: the scenario has {what}", text.path), hint);
+        }
     }
 }
 
@@ -372,7 +365,7 @@ fn point_at(
 /// What is settled by the plan before the start: no run could fail it, or none pass.
 pub(super) fn reject_settled(raw: &[RawCriterion], plan: &Planned, found: &mut Vec<Mistake>) {
     for (text, criterion) in readable(raw) {
-        if criterion.is_settled(Known::default()).is_some() {
+        if criterion.is_settled(Known::default()).is_some() || plan.lacks(&criterion).is_some() {
             // Reported already.
             continue;
         }

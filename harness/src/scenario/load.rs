@@ -188,6 +188,11 @@ pub(super) struct RawLoad {
     rounds_in_flight_max: Option<Sited<u32>>,
 }
 
+/// Rounds that could not start in time are made up for this share of the load phase, and at least
+/// [`OVERRUN_MIN`]: a delay at the end must not leave a run one round short.
+const OVERRUN_SHARE: u32 = 10;
+const OVERRUN_MIN: Duration = Duration::from_secs(1);
+
 /// When rounds start and how long that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
@@ -223,6 +228,11 @@ impl Load {
 
     pub fn task_timeout(&self) -> Duration {
         self.task_timeout
+    }
+
+    /// For how long after its end rounds are made up that could not start in time.
+    pub fn overrun(&self) -> Duration {
+        (self.duration / OVERRUN_SHARE).max(OVERRUN_MIN)
     }
 
     pub fn rounds_in_flight_max(&self) -> u32 {

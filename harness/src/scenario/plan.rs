@@ -382,7 +382,7 @@ impl Plan {
     /// How far its figures can go.
     fn reach(&self) -> Planned {
         let scenario = &self.scenario;
-        reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages)
+        reach::planned(&scenario.fleet, &scenario.mix, &scenario.load, &scenario.stages, scenario.private_shm)
     }
 
     /// Those of other criteria that no run of it could fail, or none pass: names, each with a sentence fragment.
@@ -390,8 +390,12 @@ impl Plan {
         let plan = self.reach();
         let known = Known { plan: Some(&plan), host: None };
         let why = |spec: &CriterionSpec| {
-            let unsound = texts(spec).find_map(|criterion| criterion.is_settled(known))?;
-            Some((spec.name.clone(), unsound.message))
+            let lacks = |criterion: &Criterion| {
+                plan.lacks(criterion).map(|(what, hint)| format!("the run has {what}; {hint}"))
+            };
+            let settled = |criterion: &Criterion| criterion.is_settled(known).map(|unsound| unsound.message);
+            let why = texts(spec).find_map(|criterion| lacks(&criterion).or_else(|| settled(&criterion)))?;
+            Some((spec.name.clone(), why))
         };
         criteria.iter().filter_map(why).collect()
     }

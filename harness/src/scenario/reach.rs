@@ -3,29 +3,38 @@
 //! Where a number depends on chance or on the machine, the bound lies far beyond what can be.
 
 use super::Fleet;
-use super::load::Load;
+use super::load::{Load, To};
+use super::shm::Room;
 use super::stage::{self, Stage};
 use super::workload::{Mix, Workload};
 use crate::system::{FleetSpec, SystemSpec};
-use reports::criterion::{Planned, Sizes};
-use reports::runlog::event::Arrivals;
+use coordinator::client::launch::START_MAX;
+use coordinator::config::Failover;
+use reports::criterion::{Planned, Share, Sizes, drawn_at_most};
+use reports::runlog::event::{Arrivals, LoadModel};
 use std::time::Duration;
 
 /// No host of today moves more: a task takes 10 ns then, and a cache line that goes to another core takes longer.
 const TASKS_PER_SECOND_MAX: f64 = 1e8;
 /// What is added to all times, for launch, drain, and a host that is suspended for a while.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
-/// What is added to the time-out of a task: until it is sent, and until the harness gives it up.
+/// What is added to the time-out of a task, until it is sent and until the harness gives it up; and to that of a launch.
 const ROUND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of a checked scenario, before its seed is known.
-pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -> Planned {
+pub(super) fn planned(
+    fleet: &Fleet,
+    mix: &Mix,
+    load: &Load,
+    stages: &[Stage],
+    private_shm: Option<Room>,
+) -> Planned {
     let (shape, policy) = (&fleet.shape, &fleet.policy);
     let workers = shape.coordinators() * shape.workers_per_coordinator();
     let per_round = f64::from(load.tasks_for_any(workers).unwrap_or(workers));
     let rounds = Rounds::of(load, stages);
-    let task_least_s: Vec<(Option<String>, f64)> = mix.parts().iter().map(least).collect();
-    let quickest = task_least_s.iter().map(|(_, least)| *least).fold(f64::INFINITY, f64::min);
+    let workloads = shares(mix);
+    let quickest = workloads.iter().map(|part| part.least_s).fold(f64::INFINITY, f64::min);
     let at_once = TASKS_PER_SECOND_MAX.min(f64::from(workers) / quickest);
     let load_s = load.duration().as_secs_f64();
     let tasks =
@@ -36,7 +45,8 @@ pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -
     };
     // From the start of the load to its last answer, which is later than the start of its last round.
     let offered = rounds.last_start_s.map(|last| tasks / (last + quickest));
-    let longest_s = longest_s(load, rounds.in_load);
+    let last_answer_s = last_answer(load).as_secs_f64();
+    let longest_s = last_answer_s + (load.warm_up() + PATIENCE).as_secs_f64();
     let windows = longest_s / policy.restart_window.as_secs_f64().max(1e-3) + 1.0;
     let system = SystemSpec::Fleet(FleetSpec { shape: *shape, policy: *policy });
     Planned {
@@ -47,13 +57,19 @@ pub(super) fn planned(fleet: &Fleet, mix: &Mix, load: &Load, stages: &[Stage]) -
         tasks,
         tasks_of_run: tasks + in_warm_up,
         tasks_in_flight: per_round * f64::from(load.rounds_in_flight_max()),
+        rounds_overlap: load.model() == LoadModel::Open && load.rounds_in_flight_max() > 1,
         tasks_per_second: offered.unwrap_or(f64::INFINITY).min(at_once),
         tasks_per_second_at_once: at_once,
         messages_per_task: f64::from(system.messages_per_task()),
+        last_answer_s,
+        launch_longest_s: (START_MAX + ROUND_PATIENCE).as_secs_f64(),
         longest_s,
-        round_longest_s: round_longest_s(load, stages).unwrap_or(longest_s),
+        // No round is scheduled before the load begins.
+        round_longest_s: round_longest_s(load, stages).unwrap_or(last_answer_s),
         load_s,
-        task_least_s,
+        workloads,
+        coordinator_share: coordinator_share(fleet, load),
+        shm_bytes: private_shm.map(|room| room.bytes as f64),
         has_commands: mix.parts().iter().any(|part| runs_commands(&part.workload)),
     }
 }
@@ -62,8 +78,23 @@ fn sizes(least: Option<u32>, most: u32) -> Sizes {
     Sizes { least: least.unwrap_or(most), most }
 }
 
-fn least(part: &super::Part) -> (Option<String>, f64) {
-    (part.name.clone(), part.workload.least().unwrap_or_default().as_secs_f64())
+fn shares(mix: &Mix) -> Vec<Share> {
+    let all: u64 = mix.parts().iter().map(|part| u64::from(part.weight)).sum();
+    let share = |part: &super::Part| Share {
+        name: part.name.clone(),
+        of_tasks: f64::from(part.weight) / all.max(1) as f64,
+        least_s: part.workload.least().unwrap_or_default().as_secs_f64(),
+    };
+    mix.parts().iter().map(share).collect()
+}
+
+/// Each has the tasks of its own workers, unless tasks go to any of them, or those of a dead one to others.
+fn coordinator_share(fleet: &Fleet, load: &Load) -> f64 {
+    let is_fixed = load.to() == To::Each
+        && fleet.policy.failover != Failover::Survivors
+        && fleet.coordinators_least().is_none()
+        && fleet.workers_least().is_none();
+    if is_fixed { 1.0 / f64::from(fleet.shape.coordinators()) } else { 1.0 }
 }
 
 fn runs_commands(workload: &Workload) -> bool {
@@ -86,7 +117,7 @@ impl Rounds {
         // Of random starts the mean is known, which so many are as good as never away from it.
         let most = |mean: u64| match load.arrivals() {
             Arrivals::Constant => mean as f64,
-            Arrivals::Poisson => (mean as f64).sqrt().mul_add(20.0, mean as f64 + 20.0),
+            Arrivals::Poisson => drawn_at_most(mean as f64),
         };
         let (in_load, last) = load.rounds_on_average(&stage::paces(stages)).unzip();
         let in_warm_up = load
@@ -98,12 +129,9 @@ impl Rounds {
     }
 }
 
-/// Until every round of an open loop has been given up, one after the other as far as they may not overlap.
-fn longest_s(load: &Load, rounds: Option<f64>) -> f64 {
-    let timeout = load.task_timeout().as_secs_f64();
-    let waiting = rounds.unwrap_or(0.0) / f64::from(load.rounds_in_flight_max().max(1)) + 1.0;
-    let all = load.warm_up() + load.duration() + PATIENCE;
-    waiting.mul_add(timeout, all.as_secs_f64())
+/// After the start of the load. What starts late is made up for a while, and then given up.
+fn last_answer(load: &Load) -> Duration {
+    load.duration() + load.overrun() + load.task_timeout() + ROUND_PATIENCE
 }
 
 /// Until the last task of a round has been given up. Nothing where rounds may wait for those before them.

@@ -273,7 +273,8 @@ fn check(
     criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);
     criterion::reject_unknown_coordinators(&raw.criteria, fleet.shape.coordinators(), found);
     if let Some((mix, load)) = mix.as_ref().zip(load.as_ref()) {
-        criterion::reject_settled(&raw.criteria, &reach::planned(&fleet, mix, load, &stages), found);
+        let plan = reach::planned(&fleet, mix, load, &stages, private_shm);
+        criterion::reject_settled(&raw.criteria, &plan, found);
     }
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {

@@ -187,6 +187,189 @@ fn loads_whose_tasks_are_not_counted_before_are_bounded_as_well() {
     assert!(asking("throughput.tasks >= 500/s").contains("can never hold"));
 }
 
+/// Of two workloads and two coordinators, for six seconds: 120 rounds of eight tasks.
+fn mixed() -> String {
+    let workloads = "[[workload]]\nname = \"compile\"\nweight = 3\nkind = \"sleep\"\ntime = \"20ms\"\n\
+                     [[workload]]\nname = \"message\"\nkind = \"echo\"\npayload = \"256B\"";
+    let good = GOOD.split("[profile").next().unwrap_or_default();
+    good.replacen("[workload]\nkind = \"echo\"\npayload = \"256B\"", workloads, 1)
+}
+
+fn asked_of(text: &str, pass: &str) -> String {
+    said(&text.replacen("delivery.rate >= 100%", pass, 1), &Selection::default())
+}
+
+#[test]
+fn a_label_is_bounded_by_its_part_of_the_work() {
+    let mixed = mixed();
+    let any = mixed.replacen("model = \"open\"", "model = \"open\"\nto = \"any\"", 1);
+    for (text, decided, open) in [
+        // A quarter of 960 tasks on average, as they are drawn.
+        (&mixed, "delivery.failed{workload='message'} <= 569", "delivery.failed{workload='message'} <= 568"),
+        (&mixed, "delivery.failed <= 959", "delivery.failed <= 569"),
+        (&mixed, "throughput.tasks{workload='message'} >= 97/s", "throughput.tasks >= 97/s"),
+        (&mixed, "task.time{workload='compile'} max < 20ms", "task.time{workload='message'} max < 20ms"),
+        (&mixed, "delivery.late{coordinator=1} <= 480", "delivery.late{coordinator=1} <= 479"),
+        (&any, "delivery.late{coordinator=1} <= 960", "delivery.late{coordinator=1} <= 480"),
+        (&mixed, "delivery.duplicates{coordinator=0} <= 2880", "delivery.duplicates <= 2880"),
+        // A part may have no answer.
+        (&mixed, "delivery.rate >= 0.1%", "delivery.rate{workload='message'} >= 0.1%"),
+        (&mixed, "throughput.tasks >= 0.01/s", "throughput.tasks{workload='message'} >= 0.01/s"),
+    ] {
+        let found = asked_of(text, decided);
+        assert!(
+            found.contains("holds of every run") || found.contains("can never hold"),
+            "{decided}: {found}"
+        );
+        assert_eq!(asked_of(text, open), "no mistake\n", "{open}");
+    }
+    // One workload with a name is all there is.
+    let one = GOOD.replacen("[workload]\n", "[workload]\nname = \"all\"\n", 1);
+    let found = asked_of(&one, "delivery.failed{workload='all'} <= 959");
+    assert!(found.contains("holds of every run"), "{found}");
+}
+
+#[test]
+fn a_label_of_no_part_of_the_run_is_refused_wherever_the_criterion_stands() {
+    let found = asked_of(&mixed(), "delivery.failed{workload='compil'} <= 3");
+    assert!(found.contains("the scenario has no workload `compil`"), "{found}");
+    assert!(found.contains("hint: did you mean `compile`?"), "{found}");
+    assert_eq!(found.matches("error: ").count(), 1, "{found}");
+    let found = asked_of(&mixed(), "delivery.late{coordinator=2} <= 3");
+    assert!(
+        found.contains("the scenario has no coordinator 2") && found.contains("numbered 0 to 1"),
+        "{found}"
+    );
+    assert_eq!(found.matches("error: ").count(), 1, "{found}");
+    // The criteria of a file that has them, of a run that has them not.
+    let run = planned(&mixed(), None);
+    let asks = |pass: &str| {
+        let other =
+            mixed().replacen("compile", "compiler", 1).replacen("coordinators = 2", "coordinators = 3", 1);
+        let asked = planned(&other.replacen("delivery.rate >= 100%", pass, 1), None);
+        run.settles(asked.criteria())
+    };
+    let says = |why: &str| vec![("delivery".to_owned(), why.to_owned())];
+    assert_eq!(
+        asks("delivery.failed{workload='compiler'} == 0"),
+        says("the run has no workload `compiler`; did you mean `compile`?")
+    );
+    assert_eq!(
+        asks("delivery.late{coordinator=2} == 0"),
+        says("the run has no coordinator 2; they are numbered 0 to 1")
+    );
+    assert_eq!(asks("delivery.failed{workload='message'} == 0"), []);
+    let [(_, why)] = &asks("delivery.failed{workload='message'} <= 600")[..] else {
+        panic!("one is settled")
+    };
+    assert!(why.contains("569, the most tasks of the workload `message` in its load"), "{why}");
+}
+
+const SHARED_PAGES: &str =
+    "a page counts once for each process that has it, so no size that can be written is too much";
+
+/// What the plan of [`bounded`] makes impossible on either side: a limit that no run can miss, and one that none can meet.
+/// Where there is no such limit, the reason why.
+const FAR_SIDES: [(&str, Result<&str, &str>, &str); 55] = [
+    ("coordination.time", Ok("max < 2m"), "max < 20ms"),
+    ("task.time", Ok("p99 < 2m"), "p50 < 20ms"),
+    ("silence", Ok("< 2m"), "<= 0s"),
+    ("gap.time", Err("a run may be resumed whenever its owner likes"), "< 0s"),
+    ("delivery.rate", Ok(">= 0.1%"), "> 100%"),
+    ("delivery.late", Ok("<= 959"), "< 0"),
+    ("delivery.duplicates", Ok("<= 5760"), "< 0"),
+    ("delivery.corrupt", Ok("<= 959"), "< 0"),
+    ("delivery.failed", Ok("<= 959"), "< 0"),
+    ("timeouts", Ok("<= 959"), "< 0"),
+    ("exits.nonzero", Ok("<= 0"), "< 0"),
+    ("failures.deaths", Ok("<= 959"), "< 0"),
+    ("failures.refused", Ok("<= 959"), "< 0"),
+    ("failures.other", Ok("<= 959"), "< 0"),
+    ("balance", Ok("<= 100%"), "< 0%"),
+    ("pool.reuse", Ok(">= 0%"), "> 100%"),
+    ("pool.poisoned", Ok("<= 2880"), "< 0"),
+    ("retries", Ok("<= 1920"), "< 0"),
+    ("batch.tasks", Ok(">= 1"), "> 32"),
+    ("batch.answers", Ok(">= 1"), "> 96"),
+    ("batch.efficiency", Ok(">= 0%"), "> 99%"),
+    ("throughput.tasks", Ok(">= 0.01/s"), ">= 161/s"),
+    ("throughput.messages", Ok(">= 0.04/s"), ">= 644/s"),
+    ("memory.pss", Ok("max < 5000TiB"), "max < 1B"),
+    ("memory.rss", Err(SHARED_PAGES), "max < 1B"),
+    ("memory.anon", Err(SHARED_PAGES), "max < 0B"),
+    ("memory.vsz", Ok("max < 16000000TiB"), "max < 1B"),
+    ("fds", Ok("max < 100000000000"), "max < 9"),
+    ("fds.use", Ok("max <= 100%"), "max <= 0%"),
+    ("threads", Ok("max < 9999999"), "max < 9"),
+    ("cpu", Ok("max < 10000 cores"), "max <= 0 cores"),
+    ("switches.voluntary", Ok("max < 99999999999999/s"), "max <= 0/s"),
+    ("switches.involuntary", Ok("max < 99999999999999/s"), "max < 0/s"),
+    ("shm.used", Ok("max <= 64MiB"), "max < 4KiB"),
+    ("host.load", Ok("max < 100000000"), "max < 0"),
+    ("host.steal", Ok("max <= 100%"), "max < 0%"),
+    ("incidents", Ok("<= 100000000"), "< 0"),
+    ("incidents.minor", Ok("<= 100000000"), "< 0"),
+    ("recovery.time", Ok("max < 2h"), "max < 0s"),
+    ("detection.time", Ok("max < 2h"), "max < 0s"),
+    ("death.detection", Ok("max < 2h"), "max < 0s"),
+    ("scaling.time", Ok("max < 2h"), "max < 0s"),
+    ("fault.loss", Ok("<= 960"), "< 0"),
+    ("fault.duplicates", Ok("<= 5760"), "< 0"),
+    ("fault.tasks_hit", Ok("<= 960"), "< 0"),
+    ("agents.live", Ok("min >= 1"), "min >= 10"),
+    ("first.answer", Ok("max < 2m"), "min < 20ms"),
+    ("completion.time", Ok("max < 2m"), "max < 0s"),
+    ("load.lateness", Ok("max < 2h"), "max < 0s"),
+    ("sampler.lateness", Ok("max < 2h"), "max < 0s"),
+    ("sampler.cost", Ok("max <= 100%"), "max <= 0%"),
+    ("harness.cpu", Ok("max < 900000%"), "max <= 0%"),
+    ("harness.rss", Ok("max < 5000TiB"), "max < 4KiB"),
+    ("launch.time", Ok("< 1h"), "< 10us"),
+    ("launch.ratio", Ok("<= 200000000%"), "<= 0%"),
+];
+
+/// Six to eight workers that wait for 20 ms, a fault, and shared memory of its own.
+fn bounded() -> String {
+    let more = "[[stage]]\nname = \"less\"\nat = \"3s\"\nworkers = 6\n\
+                [[fault]]\nname = \"kill\"\nkind = \"kill\"\nrole = \"worker\"\nat = \"1s\"\n\
+                [shm]\nsize = \"64MiB\"\n[sampling]\npss_every = \"1s\"";
+    let good = GOOD.split("[profile").next().unwrap_or_default();
+    let slow = good.replacen("kind = \"echo\"\npayload = \"256B\"", "kind = \"sleep\"\ntime = \"20ms\"", 1);
+    slow.replacen("[sampling]", more, 1)
+}
+
+#[test]
+fn every_metric_is_bounded_on_both_sides_or_is_known_not_to_be() {
+    let named: Vec<&str> = FAR_SIDES.iter().map(|(metric, ..)| *metric).collect();
+    for metric in reports::criterion::catalogue() {
+        assert!(named.contains(&metric.name), "{}: say what no run can miss, and none can meet", metric.name);
+    }
+    let text = bounded();
+    assert_eq!(asked_of(&text, "delivery.rate >= 100%"), "no mistake\n");
+    for (metric, always, never) in FAR_SIDES {
+        if let Ok(always) = always {
+            let found = asked_of(&text, &format!("{metric} {always}"));
+            assert!(found.contains("holds of every run: "), "{metric} {always}: {found}");
+        }
+        let found = asked_of(&text, &format!("{metric} {never}"));
+        assert!(found.contains("can never hold: "), "{metric} {never}: {found}");
+    }
+    // On the near side, each can be met and missed.
+    for pass in [
+        "coordination.time max < 1m",
+        "coordination.time min < 21ms",
+        "silence < 1m",
+        "throughput.tasks >= 0.011/s",
+        "throughput.tasks >= 160/s",
+        "shm.used max < 64MiB",
+        "launch.time < 2m",
+        "launch.ratio <= 100000000%",
+        "agents.live min >= 9",
+    ] {
+        assert_eq!(asked_of(&text, pass), "no mistake\n", "{pass}");
+    }
+}
+
 #[test]
 fn what_no_retry_is_configured_for_is_never_retried() {
     let once = GOOD.replacen("workers = 4", "workers = 4\nattempts_max = 1", 1);
@@ -200,7 +383,10 @@ fn what_no_retry_is_configured_for_is_never_retried() {
 /// A round that never waits for another is over when its tasks have timed out.
 #[test]
 fn a_round_is_no_longer_than_the_time_out_of_its_tasks_unless_it_waits() {
-    let open = GOOD.replacen("every = \"50ms\"", "every = \"50ms\"\ntask_timeout = \"3s\"", 1);
+    // Without its profile, whose load is short.
+    let open = GOOD.split("[profile").next().unwrap_or_default();
+    let open = open.replacen("every = \"50ms\"", "every = \"50ms\"\ntask_timeout = \"3s\"", 1);
+    let open = open.replacen("duration = \"6s\"", "duration = \"10m\"", 1);
     let closed = open.replacen("model = \"open\"\nevery = \"50ms\"", "model = \"closed\"", 1);
     let sparse = open.replacen("every = \"50ms\"", "every = \"2s\"\nrounds_in_flight_max = 64", 1);
     let asking = |text: &str, pass: &str| {

@@ -68,7 +68,8 @@ fn the_entries_of_a_table_have_a_bound() {
     let more = faults(600).replace("name = \"f", "name = \"g").replace("[[fault]]", "[[profile.more.fault]]");
     let found = changed("[profile.ci]", &(faults(600) + &more + "[profile.ci]"));
     assert!(found.contains("`fault` has 1200 entries"), "{found}");
-    let keys: String = (0..1_001).map(|n| format!("K{n} = \"1\"\n")).collect();
+    let key = |n| format!("K{n} = \"1\"\n");
+    let keys: String = (0..1_001).map(key).collect();
     let found = changed("[profile.ci]", &format!("[profile.env.workload.env]\n{keys}[profile.ci]"));
     assert!(found.contains("`profile.env.workload.env` has 1001 entries"), "{found}");
 }

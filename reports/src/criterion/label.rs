@@ -96,6 +96,24 @@ fn read(text: &str, inside: Range<usize>) -> Result<Label, CriterionError> {
     }
 }
 
+/// That there is no workload of this name, as the end of a sentence, and what to do. `names` are those that there are.
+pub fn no_workload(named: &str, names: &[&str]) -> Option<(String, String)> {
+    let hint = match names {
+        [] => "give [workload] a `name`, or leave the label out".to_owned(),
+        _ => suggest::hint(named, names),
+    };
+    (!names.contains(&named)).then(|| (format!("no workload `{named}`"), hint))
+}
+
+/// That there is no coordinator of this number among so many, as the end of a sentence, and what to do.
+pub fn no_coordinator(number: u32, coordinators: u32) -> Option<(String, String)> {
+    let hint = match coordinators {
+        1 => "its only coordinator is 0".to_owned(),
+        all => format!("they are numbered 0 to {}", all.saturating_sub(1)),
+    };
+    (number >= coordinators).then(|| (format!("no coordinator {number}"), hint))
+}
+
 fn error(span: Range<usize>, message: &str, hint: Option<String>) -> CriterionError {
     CriterionError::at(span, message, hint)
 }

@@ -1,81 +1,16 @@
 //! Between which values the figure of a criterion can lie: by what it is, by the plan of the run, and by its host.
 //!
 //! [`planned`] names every metric: a new one cannot forget that the plan may decide it. Ends are where no sound run can
-//! go, and rather too far out than too near: a criterion between them can be met and missed.
+//! go, and rather too far out than too near: a criterion between them can be met and missed. With a label, they are those of
+//! the labelled part of the work.
 
 use std::fmt::Display;
 
 use super::catalogue::{Aggregation, MetricId, Scale, Unit};
 use super::limits::{HostLimits, THREADS_MAX, addresses, descriptors, physical};
+use super::planned::{Planned, Sizes};
 use super::{Criterion, Scope};
 use crate::units;
-
-/// A number of things that may change during a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizes {
-    pub least: u32,
-    pub most: u32,
-}
-
-/// What the plan of a run says of the figures in it. Numbers that it does not bound are infinite.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Planned {
-    pub coordinators: Sizes,
-    /// Of the whole fleet.
-    pub workers: Sizes,
-    /// Processes that may end in one place, one after the other.
-    pub deaths_per_place: f64,
-    pub attempts_per_task: f64,
-    /// In the load.
-    pub tasks: f64,
-    /// In the load and its warm-up.
-    pub tasks_of_run: f64,
-    /// On their way at the same time.
-    pub tasks_in_flight: f64,
-    /// Answered in a second, over the whole load.
-    pub tasks_per_second: f64,
-    /// The same over any part of it.
-    pub tasks_per_second_at_once: f64,
-    pub messages_per_task: f64,
-    /// The longest that a run can take.
-    pub longest_s: f64,
-    /// The longest from the scheduled start of a round to its last answer or time-out.
-    pub round_longest_s: f64,
-    pub load_s: f64,
-    /// The least time that a task takes, by the name of its workload.
-    pub task_least_s: Vec<(Option<String>, f64)>,
-    /// Whether a worker runs anything else.
-    pub has_commands: bool,
-}
-
-impl Planned {
-    /// Supervisor, coordinators and workers.
-    pub(super) fn processes(&self) -> Sizes {
-        let of = |coordinators: u32, workers: u32| 1 + coordinators + workers;
-        Sizes {
-            least: of(self.coordinators.least, self.workers.least),
-            most: of(self.coordinators.most, self.workers.most),
-        }
-    }
-
-    pub(super) fn processes_of(&self, scope: Scope) -> Sizes {
-        const ONE: Sizes = Sizes { least: 1, most: 1 };
-        match scope {
-            Scope::Fleet => self.processes(),
-            Scope::Workers => self.workers,
-            Scope::Coordinators => self.coordinators,
-            Scope::Supervisor | Scope::Harness => ONE,
-            // As many as it likes, and at times none.
-            Scope::Commands => Sizes { least: 0, most: u32::MAX },
-        }
-    }
-
-    fn task_least_s(&self, workload: Option<&str>) -> f64 {
-        let of = |named: &Option<String>| workload.is_none() || named.as_deref() == workload;
-        let least = self.task_least_s.iter().filter(|(named, _)| of(named)).map(|(_, least)| *least);
-        least.reduce(f64::min).unwrap_or(0.0)
-    }
-}
 
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,15 +60,26 @@ impl Range {
                     .map_or(unbounded(f64::INFINITY), End::from),
             ),
         };
+        let is_level = criterion.aggregation().scale() == Scale::Level;
         // It may be that no worker runs a command.
-        let above_low = criterion.aggregation().scale() == Scale::Level
-            && metric.id.is_never_zero()
-            && criterion.scope() != Scope::Commands;
+        let is_never_zero = metric.id.is_never_zero() && criterion.scope() != Scope::Commands;
+        let above_low = is_level && is_never_zero && low.at <= 0.0;
         let mut range = Self { low, high, above_low };
         if above_low {
             "it is always more than 0".clone_into(&mut range.low.why);
         }
+        range.exclude_nothing(criterion, None);
         range
+    }
+
+    /// Of a figure that is never nothing.
+    fn exclude_nothing(&mut self, criterion: &Criterion, plan: Option<&Planned>) {
+        let why = never_nothing(criterion, plan);
+        let why = why.filter(|_| criterion.aggregation().scale() == Scale::Level && self.low.at <= 0.0);
+        if let Some(why) = why {
+            self.above_low = true;
+            why.clone_into(&mut self.low.why);
+        }
     }
 
     /// By all that is known before the start.
@@ -152,10 +98,7 @@ impl Range {
             range.low = End { at, why };
             range.above_low = false;
         }
-        if let Some(why) = known.plan.and(never_nothing(criterion)).filter(|_| range.low.at <= 0.0) {
-            range.above_low = true;
-            why.clone_into(&mut range.low.why);
-        }
+        range.exclude_nothing(criterion, known.plan);
         for (at, why) in of_plan.high.into_iter().chain(of_host) {
             if at < range.high.at {
                 range.high = End { at, why };
@@ -173,10 +116,26 @@ fn processes_most(criterion: &Criterion, plan: Option<&Planned>) -> f64 {
     plan.map_or(THREADS_MAX, |plan| f64::from(plan.processes_of(criterion.scope()).most).min(THREADS_MAX))
 }
 
-/// The least that a level can be.
+/// The least that a level can be, whatever the plan: no figure of a process that lives is less.
 fn least(criterion: &Criterion) -> End {
-    let of_batches = matches!(criterion.metric().id, MetricId::BatchTasks | MetricId::BatchAnswers);
-    let (at, why) = if of_batches { (1.0, "it is never below 1") } else { (0.0, "it is never below 0") };
+    use MetricId as Id;
+    let is_greatest = criterion.aggregation() == Aggregation::Max;
+    let of_agents = criterion.scope() != Scope::Commands;
+    let id = criterion.metric().id;
+    // What is not used may be swapped out: then the greatest figure alone is known to be so much.
+    let is_of_pages = is_greatest
+        && matches!(id, Id::MemoryPss | Id::MemoryRss | Id::MemoryVsz | Id::HarnessRss | Id::ShmUsed);
+    let (at, why) = if matches!(id, Id::BatchTasks | Id::BatchAnswers) {
+        (1.0, "it is never below 1")
+    } else if id == Id::AgentsLive {
+        (1.0, "a run that is left without a process of its fleet is lost anyhow")
+    } else if of_agents && matches!(id, Id::Threads | Id::Fds) {
+        (1.0, "a process has at least one")
+    } else if of_agents && is_of_pages {
+        (PAGE_BYTES, "it is at least a page, 4 KiB")
+    } else {
+        (0.0, "it is never below 0")
+    };
     End { at, why: why.to_owned() }
 }
 
@@ -189,12 +148,15 @@ fn answers_only(criterion: &Criterion) -> bool {
         MetricId::DeliveryRate | MetricId::ThroughputTasks | MetricId::ThroughputMessages
     ) && criterion.every_ns().is_none()
         && criterion.stretch().is_none()
-        && criterion.workload().is_none()
 }
 
-/// Why a figure over the whole of a run is more than nothing, if it is.
-fn never_nothing(criterion: &Criterion) -> Option<&'static str> {
-    if answers_only(criterion) && criterion.metric().id != MetricId::DeliveryRate {
+/// Why a figure over the whole of a run is more than nothing, if it is. `plan` may show that a label covers all.
+fn never_nothing(criterion: &Criterion, plan: Option<&Planned>) -> Option<&'static str> {
+    let is_whole = match plan {
+        Some(plan) => plan.is_whole(criterion),
+        None => criterion.workload().is_none() && criterion.coordinator().is_none(),
+    };
+    if answers_only(criterion) && is_whole {
         return Some(NO_ANSWER);
     }
     is_of_work(criterion).then_some("a run that does any work has some of it")
@@ -228,19 +190,18 @@ const NO_COMMANDS: &str = "no worker of this scenario runs a command, so it is a
 /// How far the plan lets a level go.
 fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
     use MetricId as Id;
-    let tasks = || failed(plan.tasks);
+    let tasks = || failed(criterion, plan);
     match criterion.metric().id {
-        Id::TaskTime | Id::FirstAnswer => working_time(criterion, plan),
-        // A round ends sooner than its tasks take if they fail.
-        Id::CoordinationTime | Id::CompletionTime => Bounds { low: None, high: longest_round(plan) },
-        Id::Silence
-        | Id::RecoveryTime
+        Id::TaskTime | Id::FirstAnswer | Id::CoordinationTime => working_time(criterion, plan),
+        Id::CompletionTime => Bounds { low: None, high: longest_round(plan) },
+        Id::Silence => silence(criterion, plan),
+        Id::RecoveryTime
         | Id::DetectionTime
         | Id::DeathDetection
         | Id::ScalingTime
         | Id::LoadLateness
-        | Id::SamplerLateness
-        | Id::LaunchTime => Bounds { low: None, high: longest(plan) },
+        | Id::SamplerLateness => Bounds { low: None, high: longest(plan) },
+        Id::LaunchTime => launch_time(plan),
         Id::ExitsNonzero if !plan.has_commands => Bounds::most(0.0, NO_COMMANDS),
         Id::DeliveryLate
         | Id::DeliveryCorrupt
@@ -252,7 +213,7 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         | Id::FailuresOther => tasks(),
         Id::DeliveryRate => Bounds { low: one_answer(criterion, plan), high: None },
         Id::FaultLoss | Id::FaultTasksHit => at_most(plan.tasks_of_run, "the number of its tasks"),
-        Id::DeliveryDuplicates | Id::FaultDuplicates => answers(plan),
+        Id::DeliveryDuplicates | Id::FaultDuplicates => answers(criterion, plan),
         Id::PoolPoisoned => attempts(plan),
         Id::Retries => retries(plan),
         Id::ThroughputTasks => throughput(criterion, plan, 1.0),
@@ -267,13 +228,14 @@ fn planned(criterion: &Criterion, plan: &Planned) -> Bounds {
         Id::Fds => fds(criterion, plan),
         Id::MemoryVsz => vsz(criterion, plan),
         Id::MemoryPss | Id::MemoryRss => Bounds { low: pages(criterion, plan), high: None },
-        Id::HarnessRss | Id::ShmUsed => Bounds { low: is_greatest(criterion).then(one_page), high: None },
+        Id::ShmUsed => shm(plan),
         Id::Incidents => deaths(plan),
         Id::IncidentsMinor => looks(plan),
         Id::AgentsLive => live(criterion, plan),
         Id::LaunchRatio => launch_ratio(plan),
         // Bounded by what they are, or by the host.
         Id::GapTime
+        | Id::HarnessRss
         | Id::SamplerCost
         | Id::PoolReuse
         | Id::FdsUse
@@ -296,15 +258,28 @@ fn said_at_most(most: f64, said: impl Display, what: &str) -> Bounds {
     Bounds::most(most, format!("this scenario cannot bring it above {said}, {what}"))
 }
 
+/// What a criterion is about, where that is not all.
+fn labelled(criterion: &Criterion) -> String {
+    match (criterion.workload(), criterion.coordinator()) {
+        (Some(named), _) => format!(" of the workload `{named}`"),
+        (None, Some(number)) => format!(" of coordinator {number}"),
+        (None, None) => String::new(),
+    }
+}
+
 /// A run in which none is answered fails, whatever is asked.
-fn failed(tasks: f64) -> Bounds {
-    let most = (tasks - 1.0).max(0.0);
-    at_most(most, "all tasks in its load but one, and a run without any answer fails anyhow")
+fn failed(criterion: &Criterion, plan: &Planned) -> Bounds {
+    if plan.is_whole(criterion) {
+        let most = (plan.tasks - 1.0).max(0.0);
+        return at_most(most, "all tasks in its load but one, and a run without any answer fails anyhow");
+    }
+    let what = format!("the most tasks{} in its load", labelled(criterion));
+    at_most(plan.part(criterion, plan.tasks), &what)
 }
 
 fn one_answer(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
     let tasks = plan.tasks;
-    let is_known = answers_only(criterion) && tasks.is_finite() && tasks >= 1.0;
+    let is_known = answers_only(criterion) && plan.is_whole(criterion) && tasks.is_finite() && tasks >= 1.0;
     is_known.then(|| {
         let why =
             format!("{NO_ANSWER}, and one of {} is {}", units::count(tasks), units::percent(1.0 / tasks));
@@ -312,20 +287,29 @@ fn one_answer(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
     })
 }
 
-/// No host starts and reaps a process sooner.
+/// No host starts a process sooner, or starts and reaps one.
 const FORK_LEAST_S: f64 = 1e-5;
+
+/// A coordinator starts its workers one after the other, and the supervisor the coordinators.
+fn launch_time(plan: &Planned) -> Bounds {
+    let (coordinators, workers) = (plan.coordinators, plan.workers);
+    let in_turn = coordinators.least.max(workers.least / coordinators.most.max(1));
+    let low = f64::from(in_turn) * FORK_LEAST_S;
+    let why = format!(
+        "{} are started one after the other, and no fork takes less than 10 µs",
+        units::counted(in_turn.into(), "process", "processes")
+    );
+    let longest = plan.launch_longest_s;
+    let given_up = format!("a launch that takes longer than {} has failed", units::seconds(longest));
+    Bounds { low: Some((low, why)), high: Some((longest, given_up)) }
+}
 
 /// Of the longest launch to the quickest forks.
 fn launch_ratio(plan: &Planned) -> Bounds {
-    if !plan.longest_s.is_finite() {
-        return Bounds::default();
-    }
     let forks_s = f64::from(plan.processes().least) * FORK_LEAST_S;
-    let why = format!(
-        "no launch takes longer than {}, and no fork less than 10 µs",
-        units::seconds(plan.longest_s)
-    );
-    Bounds::most(plan.longest_s / forks_s, why)
+    let longest = plan.launch_longest_s;
+    let why = format!("no launch takes longer than {}, and no fork less than 10 µs", units::seconds(longest));
+    Bounds::most(longest / forks_s, why)
 }
 
 fn attempts(plan: &Planned) -> Bounds {
@@ -339,8 +323,10 @@ fn retries(plan: &Planned) -> Bounds {
 }
 
 /// A defective worker may answer twice.
-fn answers(plan: &Planned) -> Bounds {
-    at_most(2.0 * plan.tasks_of_run * plan.attempts_per_task, "two answers to each attempt at its tasks")
+fn answers(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let tasks = plan.part(criterion, plan.tasks_of_run);
+    let what = format!("two answers to each attempt at its tasks{}", labelled(criterion));
+    at_most(2.0 * tasks * plan.attempts_per_task, &what)
 }
 
 /// No process is looked at more often.
@@ -375,14 +361,26 @@ fn longest_round(plan: &Planned) -> Option<(f64, String)> {
     ))
 }
 
-/// Of times of tasks that were done.
+/// Of times of tasks that were done, and of rounds in which one was: a round in which none is answered may be over sooner,
+/// and such a round is not what is asked for.
 fn working_time(criterion: &Criterion, plan: &Planned) -> Bounds {
     let least = plan.task_least_s(criterion.workload());
     let why = || format!("no task of it takes its worker less than {}", units::seconds(least));
     Bounds { low: (least > 0.0).then(|| (least, why())), high: longest_round(plan) }
 }
 
+/// Where rounds overlap, one may end soon after another.
+fn silence(criterion: &Criterion, plan: &Planned) -> Bounds {
+    let of_round = working_time(criterion, plan);
+    Bounds { low: of_round.low.filter(|_| !plan.rounds_overlap), high: of_round.high }
+}
+
 fn throughput(criterion: &Criterion, plan: &Planned, weight: f64) -> Bounds {
+    let share = if plan.tasks > 0.0 && plan.tasks.is_finite() {
+        plan.part(criterion, plan.tasks) / plan.tasks
+    } else {
+        1.0
+    };
     let rate = match (criterion.every_ns(), criterion.stretch()) {
         // What has waited may be answered then.
         (_, Some(_)) => plan.tasks_per_second_at_once,
@@ -390,14 +388,27 @@ fn throughput(criterion: &Criterion, plan: &Planned, weight: f64) -> Bounds {
         (Some(every_ns), None) => {
             let every_s = every_ns as f64 / 1e9;
             let windows = (plan.load_s / every_s).floor().max(1.0);
-            plan.tasks_per_second.max(plan.tasks / (windows * every_s)).min(plan.tasks_per_second_at_once)
+            let offered = plan.tasks_per_second.max(plan.tasks / (windows * every_s)) * share;
+            offered.min(plan.tasks_per_second_at_once)
         }
-        (None, None) => plan.tasks_per_second,
+        (None, None) => plan.tasks_per_second * share,
     } * weight;
-    if !rate.is_finite() {
-        return Bounds::default();
-    }
-    Bounds::most(rate, format!("this scenario offers no more than {:.1}/s", (rate * 10.0).ceil() / 10.0))
+    let high = rate.is_finite().then(|| {
+        let most = (rate * 10.0).ceil() / 10.0;
+        (rate, format!("this scenario offers no more than {most:.1}/s{}", labelled(criterion)))
+    });
+    let has_one = answers_only(criterion) && plan.is_whole(criterion);
+    let low = has_one.then(|| {
+        let within = units::seconds(plan.last_answer_s);
+        let why = format!("{NO_ANSWER}, and the last one comes within {within} of the start of the load");
+        (weight / plan.last_answer_s, why)
+    });
+    Bounds { low, high }
+}
+
+fn shm(plan: &Planned) -> Bounds {
+    let Some(most) = plan.shm_bytes else { return Bounds::default() };
+    Bounds::most(most, format!("the run's own /dev/shm holds {}", units::bytes(most)))
 }
 
 fn in_flight(most: f64, said: impl Fn(f64) -> String) -> Bounds {
@@ -409,11 +420,8 @@ fn in_flight(most: f64, said: impl Fn(f64) -> String) -> Bounds {
 
 /// Of a coefficient of variation: one of them has done all.
 fn balance(plan: &Planned) -> Bounds {
-    let Sizes { least, most } = plan.coordinators;
-    match most {
+    match plan.coordinators.most {
         1 => Bounds::most(0.0, "this scenario has one coordinator, which shares with no other"),
-        // Of a fleet that is scaled, parts differ.
-        _ if least != most => Bounds::default(),
         all => {
             let highest = f64::from(all - 1).sqrt();
             let why = format!(
@@ -450,10 +458,6 @@ fn pages(criterion: &Criterion, plan: &Planned) -> Option<(f64, String)> {
     if is_greatest(criterion) { each_has(criterion, plan, PAGE_BYTES) } else { None }
 }
 
-fn one_page() -> (f64, String) {
-    (PAGE_BYTES, format!("it takes at least {}", units::bytes(PAGE_BYTES)))
-}
-
 fn is_greatest(criterion: &Criterion) -> bool {
     criterion.aggregation() == Aggregation::Max
 }
@@ -472,8 +476,5 @@ fn live(criterion: &Criterion, plan: &Planned) -> Bounds {
     let Sizes { least, most } = plan.processes();
     // Where the number changes, the fewest that a sweep may see.
     let high = if criterion.aggregation() == Aggregation::Min { least } else { most };
-    Bounds {
-        low: Some((1.0, "a run that is left without a process of its fleet is lost anyhow".to_owned())),
-        high: Some((f64::from(high), format!("this scenario starts {high} processes"))),
-    }
+    Bounds { low: None, high: Some((f64::from(high), format!("this scenario starts {high} processes"))) }
 }

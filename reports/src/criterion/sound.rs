@@ -5,7 +5,8 @@
 //! between which bounds its figures lie ([`super::range`]).
 
 use super::catalogue::MetricId;
-use super::range::{End, Known, Planned, Range};
+use super::planned::Planned;
+use super::range::{End, Known, Range};
 use super::{Comparator, Criterion};
 
 /// Which way a figure is good.
@@ -197,7 +198,45 @@ pub struct Unsound {
     pub hint: String,
 }
 
+/// Between which thresholds something lies, in base units.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    pub low: f64,
+    /// Whether `low` itself is one of them.
+    pub has_low: bool,
+    pub high: f64,
+    pub has_high: bool,
+}
+
 impl Criterion {
+    /// With which thresholds in the place of its own it could be met and missed, and, unless it is `informational`, would ask
+    /// for the better: what [`Self::is_settled`] and [`Self::points_the_wrong_way`] leave, whatever the plan and the host. None
+    /// if there is no such threshold.
+    pub fn thresholds(&self, informational: bool) -> Option<Thresholds> {
+        let range = Range::of(self);
+        let (low, high, reaches_low) = (range.low.at, range.high.at, !range.above_low);
+        let between = |has_low, has_high| Some(Thresholds { low, has_low, high, has_high });
+        let better = self.better();
+        let is_wrong = match better {
+            Better::Lower => self.comparator.is_floor(),
+            Better::Higher => self.comparator.is_ceiling(),
+        };
+        match self.comparator {
+            _ if is_wrong && !informational => None,
+            Comparator::AtLeast | Comparator::Less => between(false, true),
+            Comparator::Greater | Comparator::AtMost => between(reaches_low, false),
+            Comparator::Equal if low >= high => None,
+            Comparator::Equal if informational || self.metric == MetricId::AgentsLive => {
+                between(reaches_low, true)
+            }
+            Comparator::Equal => {
+                let best = if better == Better::Lower { low } else { high };
+                let is_there = best.is_finite() && (better == Better::Higher || reaches_low);
+                is_there.then_some(Thresholds { low: best, has_low: true, high: best, has_high: true })
+            }
+        }
+    }
+
     /// Which way its figure is good.
     pub fn better(&self) -> Better {
         self.metric.better()
@@ -205,6 +244,9 @@ impl Criterion {
 
     /// Why no run could fail it, or none could pass it, as far as it is known what runs there can be.
     pub fn is_settled(&self, known: Known<'_>) -> Option<Unsound> {
+        if let Some((what, hint)) = known.plan.and_then(|plan| plan.lacks(self)) {
+            return Some(Unsound { message: format!("the scenario has {what}"), hint });
+        }
         let range = Range::within(self, known);
         let limit = self.threshold.value();
         let how = if range.holds_always(self.comparator, limit) {
@@ -320,6 +362,10 @@ mod tests {
             "threads max < 99999999999999",
             "cpu max < 100000 cores",
             "harness.cpu mean <= 900000%",
+            "delivery.rate > 0%",
+            "throughput.tasks > 0/s",
+            "agents.live max >= 1",
+            "threads max >= 1",
             "memory.vsz max <= 100000TiB each",
             "memory.pss max < 5000TiB",
             "harness.rss max < 5000TiB",
@@ -344,6 +390,10 @@ mod tests {
             "memory.pss max <= 0B",
             "delivery.duplicates < 0",
             "harness.rss max <= 0B",
+            "shm.used max < 1B",
+            "memory.pss.workers max <= 4095B",
+            "fds max < 1",
+            "cpu max <= 0 cores",
         ] {
             assert!(settled(text).is_some_and(|m| m.contains("can never hold")), "{text}");
         }
@@ -372,7 +422,11 @@ mod tests {
         for text in [
             "delivery.rate >= 95%",
             "delivery.rate == 100%",
-            "delivery.rate > 0%",
+            "delivery.rate > 0% every 1m",
+            "delivery.rate{workload=\"a\"} > 0%",
+            "cpu.supervisor max <= 0 cores",
+            "memory.pss min < 1B",
+            "threads.commands max < 1",
             "incidents == 0",
             "incidents <= 0",
             "incidents < 1",

@@ -48,14 +48,14 @@ pub(super) fn applies(
         let spec = another.criteria.iter().find(|spec| spec.name == name)?;
         Some(format!("criterion `{}` ({}) asks `{}`, and {why}", spec.name, spec.source, spec.pass))
     };
-    let is_unknown = |c: &&CriterionResult| !c.informational && c.value.is_none();
+    let settled = (another.settled)(header, &another.criteria);
+    let is_settled = |name: &str| settled.iter().any(|(settled, _)| settled == name);
+    let is_unknown = |c: &&CriterionResult| !c.informational && c.value.is_none() && !is_settled(&c.name);
     let unknown = judgement.criteria.iter().filter(is_unknown);
     let mut what: Vec<String> = unknown
         .filter_map(|c| asks(&c.name, c.note.as_deref().unwrap_or("the log has no figure for it")))
         .collect();
-    let is_named = |name: &str| judgement.criteria.iter().filter(is_unknown).any(|c| c.name == name);
-    let settled = (another.settled)(header, &another.criteria);
-    what.extend(settled.iter().filter(|(name, _)| !is_named(name)).filter_map(|(name, why)| asks(name, why)));
+    what.extend(settled.iter().filter_map(|(name, why)| asks(name, why)));
     if what.is_empty() {
         return Ok(());
     }

@@ -29,7 +29,7 @@ fn an_old_run_is_judged_by_a_new_file_and_every_document_says_so() {
     assert_eq!(found["criteria"].as_array().unwrap().len(), 5);
 
     // A pass by other criteria is no pass of the scenario that ran.
-    std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time max < 100s")).unwrap();
+    std::fs::write(bench.dir.path().join("new.toml"), with("coordination.time max < 50s")).unwrap();
     let reported = bench.ask(&["report", path, "--scenario", "new.toml"]);
     assert_eq!(reported.status.code(), Some(0), "{reported:?}");
     assert!(reported.stdout.contains("criteria of `new.toml`"), "{reported:?}");
@@ -95,7 +95,7 @@ fn criteria_that_cannot_apply_are_named_and_nothing_is_written() {
     assert_refused(
         &bench,
         path,
-        "coordination.time p99.9 < 100s",
+        "coordination.time p99.9 < 50s",
         &["p99.9 needs 1000 values", "`informational`"],
     );
     let missing = bench.ask(&["judge", path, "--scenario", "none.toml"]);
