@@ -118,7 +118,10 @@ fn a_seal_that_is_given_is_read_also_where_no_evidence_asks_for_one() {
         let (exit, _, stderr) =
             bench.gate_of(&small_plan(&format!("scenario = \"small.toml\"\n{key} = []")), &[]);
         assert_eq!(exit, Some(64), "{key}");
-        assert!(stderr.contains(&format!("`{key}`")) && stderr.contains("plan.toml:19:"), "{stderr}");
+        assert!(
+            stderr.contains(&format!("{key}` must not be empty")) && stderr.contains("plan.toml:19:"),
+            "{stderr}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use crate::gate::builds::is_same_commit;
 use crate::gate::decision::{Finding, Step, Weighed};
 use crate::gate::exhibit::{Found, RUNS_HERE, Recipe};
 use crate::gate::outside::Reading;
-use crate::gate::plan::{Evidence, Format, OutsideFile, Source, Whose};
+use crate::gate::plan::{Evidence, Format, OutsideFile, Whose};
 use crate::units;
 use crate::verdict::Verdict;
 
@@ -57,22 +57,17 @@ fn step(evidence: &Evidence, file: &OutsideFile, question: Question<'_>, weighed
     step(what, inputs.caller.command(&file.command), file.takes_ns)
 }
 
-/// The scenario of the gate whose runs the command reads, `{runs}/NAME`, and that has none.
+/// The scenario whose runs the command reads, `{runs}/NAME`, and that has none: one of this gate, or of those before it.
 fn unrun<'a>(file: &OutsideFile, question: Question<'a>) -> Option<&'a Recipe> {
-    let Question { gate, inputs, .. } = question;
+    let inputs = question.inputs;
     let read = file.command.split(RUNS_HERE).skip(1).filter_map(|after| {
         let name = after.strip_prefix('/')?;
         name.split(|c: char| c.is_whitespace() || c == '/').next()
     });
     let is_there = |name: &str| inputs.exhibits.iter().any(|exhibit| exhibit.scenario == name);
     let missing: Vec<&str> = read.filter(|name| !is_there(name)).collect();
-    gate.evidence.iter().find_map(|other| match &other.source {
-        Source::Runs(runs) => {
-            let recipes = inputs.recipes.get(&runs.recipe())?;
-            recipes.iter().find(|recipe| missing.contains(&recipe.name.as_str()))
-        }
-        Source::File(_) => None,
-    })
+    let mut recipes = inputs.recipes.values().flatten();
+    recipes.find(|recipe| missing.contains(&recipe.name.as_str()))
 }
 
 /// `, for this build, about load-500.toml, signed by keys/lead.pub.pem`
