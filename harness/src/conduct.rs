@@ -67,10 +67,10 @@ pub struct Controls {
 }
 
 /// What comes up on the way, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// The host has no room for all workers, and the scenario allows fewer: so many of those that it asks for.
-    Smaller { workers: u32, asked: u32, processes: u32 },
+    /// The host has no room for all workers, and the scenario allows fewer than the `asked`: what is run.
+    Smaller { fitted: Box<Plan>, asked: u32 },
     /// What faults of harnesses that were killed had left is gone now, or not. Not empty.
     Undone(Replayed),
     /// The host can carry out the plan, but this may make the figures worse. Never empty.
@@ -153,11 +153,7 @@ pub fn conduct(
     let warnings = preflight(&plan, &options)?;
     prepare_undo(&plan, &options.undo_dir)?;
     if let Some(asked) = plan.workers_asked() {
-        observe(Notice::Smaller {
-            workers: plan.workers_at_start(),
-            asked,
-            processes: plan.shape().processes(),
-        });
+        observe(Notice::Smaller { fitted: Box::new(plan.clone()), asked });
     }
     if !warnings.is_empty() {
         observe(Notice::Warnings(warnings.clone()));
@@ -207,7 +203,7 @@ fn named_runs(place: &Place) -> Option<PathBuf> {
 /// What may make the run's figures or its end worse here.
 fn preflight(plan: &Plan, options: &Options) -> Result<Vec<Capability>, PreflightError> {
     let mut warnings = host::preflight(plan, &options.shm_dir)?;
-    // What a resumed run has written already is not known to be little.
+    // A resumed run has written part of it already, and how much is not known.
     if let Place::Below(runs) = &options.place {
         warnings.extend(host::preflight_room(plan, runs)?);
     }

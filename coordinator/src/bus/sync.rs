@@ -4,8 +4,11 @@
 mod bug;
 #[cfg(feature = "kill-points")]
 pub mod counted;
-#[cfg(all(feature = "sabotage", not(feature = "kill-points")))]
+#[cfg(feature = "sabotage")]
 mod sabotage;
+/// For what a defect counts, which is no step of the program.
+#[cfg(feature = "sabotage")]
+type Uncounted = std::sync::atomic::AtomicU64;
 
 pub use bug::Bug;
 #[cfg(feature = "kill-points")]

@@ -2,6 +2,7 @@
 
 use super::args::DoctorArgs;
 use super::run::allowed;
+use super::usual::RUNS;
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::fault::undo;
@@ -12,18 +13,16 @@ use coordinator::cli::limits::TooLow;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Where runs go if nothing else is said.
-const RUNS: &str = "runs";
-
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
     let plans: Vec<Plan> = match args.file.as_ref().map(|file| load::plans(file, &args.variant)).transpose() {
         Ok(plans) => plans.into_iter().flatten().map(|plan| host::fitted(plan, &load::shm_dir())).collect(),
         Err(code) => return code,
     };
     let need = plans.iter().map(Need::of).fold(Need::default(), Need::most);
-    let most = plans.iter().map(Footprint::of).max_by_key(|footprint| footprint.total()).unwrap_or_default();
+    // One run of a matrix after the other, and all of them stay.
+    let all = plans.iter().map(Footprint::of).fold(Footprint::default(), Footprint::plus);
     let mut capabilities = host::examine(&load::shm_dir(), &need);
-    capabilities.push(host::room_for(most, Path::new(RUNS)));
+    capabilities.push(host::room_for(all, Path::new(RUNS)));
     capabilities.push(own_limits());
     capabilities.push(journals(&load::undo_dir(), &need));
     let shown = if args.json { json(&capabilities) } else { text(&capabilities) };

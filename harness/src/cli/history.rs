@@ -5,15 +5,13 @@ mod measured;
 use super::compare::sides;
 use super::compare_args::HistoryArgs;
 use super::output;
+use super::usual::RUNS;
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
 use reports::compare::{Entry, History, HistoryLine, Side};
 use reports::render::history as render;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// Where runs are if nothing is named.
-const RUNS: &str = "runs";
 
 pub(super) fn history(args: &HistoryArgs) -> ExitCode {
     outlet::hurry();

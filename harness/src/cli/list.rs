@@ -3,6 +3,7 @@
 mod runs;
 
 use super::args::ListArgs;
+use super::usual::RUNS;
 use super::{load, output};
 use crate::exit::ExitCode;
 use crate::scenario::unit::duration_text;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn list(args: &ListArgs) -> ExitCode {
     if args.runs {
-        return runs::list(args.directory.as_deref().unwrap_or(Path::new("runs")), args.json);
+        return runs::list(args.directory.as_deref().unwrap_or(Path::new(RUNS)), args.json);
     }
     let directory = args.directory.clone().unwrap_or_else(|| PathBuf::from("scenarios"));
     let files = match files(&directory) {

@@ -32,7 +32,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "rehearsal": plan.rehearsal().map(crate::scenario::Rehearsal::factor),
         "plan": plan.facts(),
         "shm_inodes": plan.shape().shm_inodes(),
-        "written_bytes": { "log": footprint.log_bytes, "documents": footprint.documents_bytes },
+        "written_bytes": { "log": footprint.log_bytes, "documents": footprint.documents_bytes, "each_round": footprint.round_bytes },
         "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
         "criteria": plan.criteria(),
         "undecidable": plan.undecidable().iter().map(|found| &*found.criterion).collect::<Vec<_>>(),

@@ -14,6 +14,8 @@ const NAME: &str = "disk space";
 pub struct Footprint {
     pub log_bytes: u64,
     pub documents_bytes: u64,
+    /// Beside that, so many for each round: how many a closed loop has is not known before.
+    pub round_bytes: u64,
 }
 
 impl Footprint {
@@ -30,12 +32,16 @@ impl Footprint {
         let load_ns = facts.warm_up_ns.saturating_add(facts.duration_ns);
         let sweeps = load_ns / facts.sample_every_ns.max(1) + 1;
         let processes = u64::from(plan.shape().processes_with_guard());
-        let rounds = plan.rounds_planned().unwrap_or(0);
+        let round = ROUND + 5 * u64::from(plan.shape().coordinators());
+        let rounds = plan.rounds_planned();
+        let round_bytes = if rounds.is_none() { round + CSV_ROW } else { 0 };
+        let rounds = rounds.unwrap_or(0);
         let shown = (sweeps / csv::sweep_step(&facts, None)).saturating_mul(processes).saturating_add(rounds);
         Self {
             log_bytes: sweeps
                 .saturating_mul(processes * ROW + SWEEP)
-                .saturating_add(rounds.saturating_mul(ROUND + 5 * u64::from(plan.shape().coordinators()))),
+                .saturating_add(rounds.saturating_mul(round)),
+            round_bytes,
             documents_bytes: FIXED.saturating_add(shown.saturating_mul(CSV_ROW)),
         }
     }
@@ -46,7 +52,21 @@ impl Footprint {
 
     pub fn words(self) -> String {
         let log = bytes_text(self.log_bytes);
-        format!("about {}, {log} of them the log", bytes_text(self.total()))
+        let each = match self.round_bytes {
+            0 => String::new(),
+            bytes => format!(", and {bytes} B for each round of its closed loop"),
+        };
+        format!("about {}, {log} of them the log{each}", bytes_text(self.total()))
+    }
+
+    /// Of both, in one place.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            log_bytes: self.log_bytes.saturating_add(other.log_bytes),
+            documents_bytes: self.documents_bytes.saturating_add(other.documents_bytes),
+            round_bytes: self.round_bytes.max(other.round_bytes),
+        }
     }
 }
 
@@ -109,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_run_is_refused_only_where_not_half_of_its_log_fits() {
-        let footprint = Footprint { log_bytes: 1000, documents_bytes: 500 };
+        let footprint = Footprint { log_bytes: 1000, documents_bytes: 500, round_bytes: 0 };
         let status = |free| room(footprint, Path::new("/runs"), free).status;
         assert_eq!(
             [1500, 1499, 500, 499].map(status),

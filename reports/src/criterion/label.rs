@@ -98,11 +98,14 @@ fn read(text: &str, inside: Range<usize>) -> Result<Label, CriterionError> {
 
 /// That there is no workload of this name, as the end of a sentence, and what to do. `names` are those that there are.
 pub fn no_workload(named: &str, names: &[&str]) -> Option<(String, String)> {
+    if names.contains(&named) {
+        return None;
+    }
     let hint = match names {
         [] => "give [workload] a `name`, or leave the label out".to_owned(),
         _ => suggest::hint(named, names),
     };
-    (!names.contains(&named)).then(|| (format!("no workload `{named}`"), hint))
+    Some((format!("no workload `{named}`"), hint))
 }
 
 /// That there is no coordinator of this number among so many, as the end of a sentence, and what to do.

@@ -109,7 +109,8 @@ impl Planned {
             return tasks;
         }
         if criterion.coordinator().is_some() {
-            return tasks * self.coordinator_share;
+            // Whole ones: 49 times a 49th is less than one.
+            return (tasks * self.coordinator_share).round().min(tasks);
         }
         let share: f64 = self.of_workload(criterion.workload()).map(|part| part.of_tasks).sum();
         // Which tasks are of which workload is drawn.

@@ -81,15 +81,16 @@ pub fn sweep_step(plan: &PlanFacts, wished: Option<Duration>) -> u64 {
     if let Some(wished) = wished {
         return u64::try_from(wished.as_nanos().div_ceil(u128::from(every_ns))).unwrap_or(u64::MAX).max(1);
     }
-    let sweeps = plan.warm_up_ns.saturating_add(plan.duration_ns) / every_ns + 1;
+    // With a tenth for a launch and a drain that take their time.
+    let load_ns = plan.warm_up_ns.saturating_add(plan.duration_ns);
+    let sweeps = load_ns.saturating_add(load_ns / 10).saturating_add(plan.task_timeout_ns) / every_ns + 1;
     // The harness has a row as well.
-    let rows = sweeps.saturating_mul(u64::from(plan.processes) + 1);
-    least_step(rows, (plan.pss_every_ns / every_ns).max(1))
+    least_step(sweeps, u64::from(plan.processes) + 1, (plan.pss_every_ns / every_ns).max(1))
 }
 
-/// That leaves no more than [`ROWS_MAX`] of so many rows, in step with each `pss`-th sweep.
-fn least_step(rows: u64, pss: u64) -> u64 {
-    let least = rows.div_ceil(ROWS_MAX).max(1);
+/// That leaves no more than [`ROWS_MAX`] rows of so many sweeps, in step with each `pss`-th of them.
+fn least_step(sweeps: u64, rows_of_each: u64, pss: u64) -> u64 {
+    let least = sweeps.div_ceil((ROWS_MAX / rows_of_each).max(1)).max(1);
     if least > pss {
         return least.next_multiple_of(pss);
     }
@@ -325,17 +326,18 @@ mod tests {
 
     #[test]
     fn samples_are_as_many_as_a_spreadsheet_loads_and_those_with_pss_are_among_them() {
-        assert_eq!(least_step(ROWS_MAX, 12), 1);
-        for rows in [ROWS_MAX + 1, 9_000_000, 13_000_000, 370_000_000, u64::MAX] {
+        assert_eq!(least_step(ROWS_MAX / 711, 711, 12), 1);
+        for (sweeps, rows) in
+            [(2_949, 711), (17_281, 512), (518_401, 712), (10_000_000, 5_000), (3, 2_000_000)]
+        {
             for pss in [1, 4, 12, 13, 60] {
-                let step = least_step(rows, pss);
-                assert!(
-                    pss.is_multiple_of(step) || step.is_multiple_of(pss),
-                    "each {step}. where each {pss}. has PSS"
-                );
-                assert!(rows / step <= ROWS_MAX, "{rows} rows, each {step}.");
-                // As many as can be.
-                assert!(step <= 2 * pss.max(rows.div_ceil(ROWS_MAX)), "{rows} rows, each {step}.");
+                let step = least_step(sweeps, rows, pss);
+                let what = format!("each {step}. of {sweeps} sweeps of {rows} rows, each {pss}. with PSS");
+                assert!(pss.is_multiple_of(step) || step.is_multiple_of(pss), "{what}");
+                let shown = sweeps.div_ceil(step);
+                assert!(shown * rows <= ROWS_MAX || shown == 1, "{what}");
+                // As many as can be, but for what PSS asks.
+                assert!(step <= 2 * pss.max(sweeps.div_ceil((ROWS_MAX / rows).max(1))), "{what}");
             }
         }
     }

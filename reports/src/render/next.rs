@@ -10,8 +10,8 @@ const STEPS_MAX: usize = 3;
 const IN_ONE_PIECE: &str = "A segment that was killed before its first checkpoint has no ledger, so this run cannot be decided any further. Run it \
                             again if the verdict needs the counts of both ends.";
 
-const LOST_IN_THE_TAIL: &str = "Tasks failed just before the harness was killed, where no ledger has them: read in the report which, and run the scenario \
-                                again. `harness stop` interrupts a run and leaves its ledger.";
+const LOST_IN_THE_TAIL: &str = "Tasks failed after the last checkpoint before the harness was killed, so no ledger counts them. The report lists them; run the \
+                                scenario again. `harness stop` interrupts a run and leaves its ledger.";
 
 const SETUP_FAILED: &str = "Read in the reasons which command of the set-up failed; its output is in `commands.output` in the run's directory.";
 

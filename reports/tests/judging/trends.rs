@@ -389,5 +389,5 @@ fn a_drift_on_a_host_that_others_took_is_open() {
     assert_eq!(ask(drifting, 150, 150).verdict, Verdict::Fail);
     says(&ask(drifting, 150, 60), Verdict::Inconclusive, "other processes' share of the host changed by +45");
     assert_eq!(ask(level, 150, 60).verdict, Verdict::Pass, "what is level is level");
-    says(&ask(level, 60, 150), Verdict::Inconclusive, "changed by -45");
+    says(&ask(level, 60, 150), Verdict::Inconclusive, "changed by −45");
 }

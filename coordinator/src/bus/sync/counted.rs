@@ -44,7 +44,12 @@ pub fn plant(bug: Option<Bug>) {
     PLANTED.store(bug.map_or(0, |bug| bug as u32), Ordering::Relaxed);
 }
 
+/// Also of the whole fleet's, where the build has both.
 pub fn planted(bug: Bug) -> bool {
+    #[cfg(feature = "sabotage")]
+    if super::sabotage::planted(bug) {
+        return true;
+    }
     PLANTED.load(Ordering::Relaxed) == bug as u32
 }
 

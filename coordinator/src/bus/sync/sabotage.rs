@@ -3,7 +3,7 @@
 //! The environment names the bug, which every process of the fleet and its client commit: a bug of records with one in
 //! [`ONE_IN`] that the process writes, any other always.
 
-use super::{AtomicU64, Bug, Ordering};
+use super::{Bug, Ordering, Uncounted};
 use std::sync::OnceLock;
 
 /// Names the bug: as below.
@@ -18,7 +18,7 @@ const BUGS: [(&str, Bug); 5] = [
 const ONE_IN: u64 = 1000;
 
 /// Of this process, and of its parent before it was forked.
-static RECORDS: AtomicU64 = AtomicU64::new(0);
+static RECORDS: Uncounted = Uncounted::new(0);
 
 fn named() -> Option<Bug> {
     static NAMED: OnceLock<Option<Bug>> = OnceLock::new();

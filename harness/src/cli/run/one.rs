@@ -252,11 +252,10 @@ impl View {
                     output::warn(&format!("{}: {}", warning.name, warning.found));
                 }
             }
-            Notice::Smaller { workers, asked, processes } => {
-                self.processes = *processes;
-                if let Some(smaller) = self.plan.with_room_for(workers / self.plan.shape().coordinators()) {
-                    self.plan = smaller;
-                }
+            Notice::Smaller { fitted, asked } => {
+                self.processes = fitted.shape().processes();
+                let workers = fitted.workers_at_start();
+                self.plan = (**fitted).clone();
                 output::warn(&format!(
                     "the host has no room for all workers: {workers} of {asked}, as the scenario allows"
                 ));

@@ -21,30 +21,19 @@ struct What {
     scenario: String,
     /// As given on the command line. Two files with the same text are one scenario, so it tells none apart.
     file: String,
-    /// Of the text of the file, and of those that it extends.
+    /// Of the text of the file, and of those that it extends. What the command line changes is the same for all.
     sha256: String,
-    profile: Option<String>,
-    overrides: Vec<String>,
-    rehearsal: Option<String>,
 }
 
 impl What {
     fn of(plan: &Plan) -> Self {
         let facts = plan.scenario_facts();
-        Self {
-            scenario: facts.name.clone(),
-            file: facts.file.clone(),
-            sha256: facts.sha256.clone(),
-            profile: facts.profile.clone(),
-            overrides: facts.overrides.clone(),
-            rehearsal: plan.rehearsal().map(|factor| factor.to_string()),
-        }
+        Self { scenario: facts.name.clone(), file: facts.file.clone(), sha256: facts.sha256.clone() }
     }
 
     /// The part that is run, with the name of its scenario in a matrix.
     fn is_same(&self, other: &Self) -> bool {
-        let part = |what: &Self| Self { file: String::new(), ..what.clone() };
-        part(self) == part(other)
+        (&self.scenario, &self.sha256) == (&other.scenario, &other.sha256)
     }
 }
 

@@ -220,7 +220,8 @@ impl Figure {
         let (width, height) = (frame.x.1 - frame.x.0, frame.y.1 - frame.y.0);
         // As far to the right as it rises, in shares of the figure: about 45 degrees.
         let slant = width / 2.0;
-        for (from, to) in frame.gaps(facts) {
+        // A narrower one would be ink alone.
+        for (from, to) in frame.gaps(facts).into_iter().filter(|(from, to)| to - from >= width / HATCHES) {
             let mut foot = from - slant;
             while foot < to {
                 let y = |x: f64| frame.y.0 + (x - foot) / slant * height;
