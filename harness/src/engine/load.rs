@@ -227,6 +227,7 @@ impl<'a> Loader<'a> {
 
     /// Warm-up and load.
     fn load(&mut self, stop: &Stop) -> LoadEnded {
+        self.checkpoints.hurry(self.now_ns());
         loop {
             if let Some(why) = self.take_in() {
                 return LoadEnded::SystemLost(why);
@@ -264,7 +265,7 @@ impl<'a> Loader<'a> {
                 if phase == Phase::Load {
                     let now = self.now_ns();
                     self.load_ns = Some(self.calendar.load_began(now));
-                    self.checkpoints.hurry();
+                    self.checkpoints.hurry(now);
                 }
             }
             Due::Round { phase, due_ns } => self.begin(phase, due_ns),

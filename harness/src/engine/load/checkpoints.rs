@@ -26,14 +26,14 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// For a load of this length. The first one is due at once.
+    /// For a load of this length. None is awaited before [`Self::hurry`].
     pub fn of(load: Duration) -> Self {
         Self { every: (load / A_RUN).clamp(LEAST, MOST), due_ns: 0, next_ns: 0 }
     }
 
-    /// One is due now.
-    pub fn hurry(&mut self) {
-        (self.due_ns, self.next_ns) = (0, 0);
+    /// One is due now: a quiet moment is awaited from now on.
+    pub fn hurry(&mut self, now_ns: u64) {
+        (self.due_ns, self.next_ns) = (now_ns, now_ns);
     }
 }
 

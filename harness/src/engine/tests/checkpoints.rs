@@ -1,7 +1,7 @@
 //! What the log says of both ends while the load goes on.
 
 use super::fake::{Fake, Reply};
-use super::{Done, run};
+use super::{Done, SCENARIO, run, run_scenario};
 use crate::system::PlaceId;
 use reports::runlog::event::{Checkpoint, Event, LedgerRow, Record};
 use std::time::Duration;
@@ -47,5 +47,20 @@ fn checkpoints_come_while_the_load_goes_on_and_hold_what_is_on_its_way() {
         assert_eq!(open.in_hand(), in_flight, "{open:?}");
     }
     assert!(all.iter().any(|checkpoint| checkpoint.open.in_hand() > 0), "one round is open for 700 ms");
-    assert!(all.iter().any(|checkpoint| checkpoint.open.rounds == 0), "a quiet moment is preferred");
+}
+
+#[test]
+fn a_checkpoint_waits_for_a_moment_at_which_nothing_is_on_its_way() {
+    // Of 100 ms, rounds are on their way for 60; the load begins within these.
+    let text = SCENARIO.replace("duration = \"1s\"", "warm_up = \"150ms\"\nduration = \"1s\"");
+    let done = run_scenario(&text, |clock, _| {
+        Fake::new(clock, 3).replies(|round, _| match round % 2 {
+            0 => Reply::After(Duration::from_millis(60)),
+            _ => Reply::After(Duration::from_millis(9)),
+        })
+    });
+    let all = checkpoints(&done.records);
+    assert!(all.len() >= 4, "{} checkpoints", all.len());
+    let open: Vec<u32> = all.iter().map(|checkpoint| checkpoint.open.rounds).collect();
+    assert!(open.iter().all(|rounds| *rounds == 0), "{open:?}");
 }
