@@ -136,9 +136,11 @@ pub struct Facts {
     counted_to: Option<u64>,
     /// Since that checkpoint.
     tail: Option<Tail>,
-    /// How long records go on after checkpoints up to which segments count.
+    /// How long loads went on after checkpoints up to which their segments count.
     pub tail_ns: u64,
     pub verify: Option<Verify>,
+    /// After how many segments it was looked.
+    pub verified: u32,
     pub end: Option<End>,
     /// Parts of the load that criteria ask for.
     stretches: Stretches,
@@ -227,6 +229,7 @@ impl Facts {
             tail: None,
             tail_ns: 0,
             verify: None,
+            verified: 0,
             end: None,
             stretches: Stretches::new(header, stretches),
             records: 0,
@@ -242,7 +245,7 @@ impl Facts {
         self.records += 1;
         self.last_ns = self.last_ns.max(record.t_ns);
         self.segment_has_tasks |= cut::is_of_tasks(&record.event);
-        if self.take_bad(record) {
+        if self.take_after(record) {
             return;
         }
         let mut declared = false;
@@ -372,6 +375,7 @@ impl Facts {
 
     /// What each segment has left adds up.
     fn left(&mut self, verify: &Verify) {
+        self.verified += 1;
         match &mut self.verify {
             Some(before) => {
                 before.processes_left.extend_from_slice(&verify.processes_left);

@@ -4,8 +4,8 @@
 //! carried out again, and no ledger has their answers. What is bad counts: failures, late and second answers, a round slower than all
 //! before, and with them all that is not the client's own word (deaths, incidents, alerts, faults, what sweeps saw).
 
-use super::{Facts, Gap};
-use crate::runlog::event::{Checkpoint, Event, Ledger, Phase, PhaseBegan, Record};
+use super::{Facts, Gap, workloads};
+use crate::runlog::event::{Checkpoint, Event, Ledger, Phase, PhaseBegan, Record, Round};
 
 /// A segment that counts up to a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct Tail {
     failed: u64,
     /// Failed tasks of any round, as they are listed.
     listed: u64,
+    /// The load began in it.
+    has_begun: bool,
 }
 
 impl Facts {
@@ -79,19 +81,22 @@ impl Facts {
                 rounds: 0,
                 failed: 0,
                 listed: 0,
+                has_begun: false,
             });
         }
     }
 
     /// Takes a record after the last checkpoint; false if it is taken as any other.
-    pub(super) fn take_bad(&mut self, record: &Record) -> bool {
+    pub(super) fn take_after(&mut self, record: &Record) -> bool {
         let Some(tail) = &mut self.tail else { return false };
         if let Event::Round(round) = &record.event {
             tail.rounds += 1;
             if round.phase == Phase::Load {
                 tail.failed += u64::from(round.failed);
-                self.load.take_bad(round);
             }
+            let load_ns = self.spans.last_load_time(tail.at_ns);
+            self.take_bad(round, load_ns);
+            self.divide(record, false);
             return true;
         }
         if let Event::TaskFailed(failed) = &record.event {
@@ -99,12 +104,22 @@ impl Facts {
             self.task_failures.push(failed.clone());
             return true;
         }
-        // A load that began now has done nothing that counts.
+        // A load that began now has done nothing that counts. What it has failed to do does.
         if let Event::Phase(PhaseBegan { phase: phase @ Phase::Load }) = &record.event {
+            (tail.has_begun, tail.listed) = (true, 0);
+            self.segment_has_load = true;
             self.phases.push((*phase, record.t_ns));
             return true;
         }
         matches!(record.event, Event::Latency(_) | Event::WorkloadLatency(_))
+    }
+
+    /// Takes what is bad of a round that does not count, but for how many of its tasks failed. `load_ns`: the last time of the load
+    /// that counts.
+    pub(super) fn take_bad(&mut self, round: &Round, load_ns: u64) {
+        self.strays.round(round);
+        self.load.take_bad(round, load_ns);
+        workloads::take_bad(&mut self.workloads, round, load_ns);
     }
 
     /// A segment that was killed before its first checkpoint has none. One that has done nothing needs none.
@@ -113,9 +128,10 @@ impl Facts {
     }
 
     pub(super) fn end_load(&mut self, t_ns: u64) {
-        let t_ns = self.tail.as_ref().map_or(t_ns, |tail| tail.at_ns.min(t_ns));
-        if self.spans.end(t_ns) {
-            self.samples.end_load(t_ns);
+        let counted_ns = self.tail.as_ref().map_or(t_ns, |tail| tail.at_ns.min(t_ns));
+        if self.spans.end(counted_ns) {
+            self.tail_ns += t_ns - counted_ns;
+            self.samples.end_load(counted_ns);
         }
     }
 
@@ -133,13 +149,11 @@ impl Facts {
     /// Another segment begins: what was under way ended with the last record of the one before.
     pub(super) fn resume(&mut self, t_ns: u64) {
         let from_ns = self.judged_ns();
-        self.end_load(from_ns);
+        self.end_load(self.last_ns);
         self.idle_segments += u32::from(!self.segment_has_tasks);
-        let mut in_hand = None;
+        let in_hand = self.in_hand_now();
         if let Some(tail) = self.tail.take() {
-            self.tail_ns += self.last_ns.saturating_sub(from_ns);
             self.cut_off(tail);
-            in_hand = self.cuts.last().map(Cut::in_hand);
         }
         (self.counted_to, self.segment_has_tasks, self.segment_has_load) = (None, false, false);
         self.gaps.push(Gap { from_ns, to_ns: t_ns, in_hand });
@@ -152,13 +166,13 @@ impl Facts {
         self.mixed.resume();
     }
 
-    /// Ends the segment at its last checkpoint: from when to when it was not observed, and what was in hand.
-    pub(super) fn cut_off(&mut self, tail: Tail) {
-        let Tail { at_ns, checkpoint, rounds, failed, listed } = tail;
-        // A round that was on its way at the checkpoint and ended later has the failures before it, too.
-        let lost =
-            if self.segment_has_load { failed.max(checkpoint.open.failed.saturating_add(listed)) } else { 0 };
-        self.load.lose(lost, at_ns, &self.spans);
+    /// Ends the segment at its last checkpoint, whose ledger counts, and takes the tasks that failed in rounds that do not.
+    fn cut_off(&mut self, tail: Tail) {
+        let Tail { at_ns, checkpoint, rounds, failed, listed, has_begun } = tail;
+        // A round that was on its way at the checkpoint and ended later has the failures before it, too; unless it is of the warm-up.
+        let before = if has_begun { 0 } else { checkpoint.open.failed };
+        let lost = if self.segment_has_load { failed.max(before.saturating_add(listed)) } else { 0 };
+        self.load.lose(lost, at_ns, self.spans.last_load_time(at_ns));
         match &mut self.ledger {
             Some(before) => before.add(&checkpoint.ledger),
             None => self.ledger = Some(checkpoint.ledger.clone()),
@@ -169,7 +183,8 @@ impl Facts {
     }
 }
 
-/// Whether a record holds a task or says what became of one.
+/// Whether a record holds a task, says what became of one, or says that tasks begin: those of a segment that is killed in its first
+/// round are in no other record.
 pub(super) fn is_of_tasks(event: &Event) -> bool {
     matches!(
         event,
@@ -179,5 +194,6 @@ pub(super) fn is_of_tasks(event: &Event) -> bool {
             | Event::WorkloadLatency(_)
             | Event::Checkpoint(_)
             | Event::Ledger(_)
+            | Event::Phase(PhaseBegan { phase: Phase::WarmUp | Phase::Load })
     )
 }

@@ -39,6 +39,15 @@ impl Distribution {
         self.sum_ns += ns as f64;
     }
 
+    /// Records a value that is greater than all before it; whether it is.
+    pub(super) fn record_if_greatest(&mut self, ns: u64) -> bool {
+        let is_greatest = self.max_ns().is_none_or(|max| ns > max);
+        if is_greatest {
+            self.record(ns);
+        }
+        is_greatest
+    }
+
     /// The same value so many times.
     pub(crate) fn record_many(&mut self, ns: u64, count: u64) {
         if count > 0 {

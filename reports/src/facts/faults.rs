@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use taken::Taken;
 
-use super::{Counts, Distribution};
+use super::{Counts, Distribution, Gap};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
     IncidentKind, Met, Role, Round, dependents,
@@ -70,6 +70,14 @@ impl Firing {
     /// When the fleet had recovered from it; absent as long as that was not seen.
     pub fn ended_ns(&self) -> Option<u64> {
         Some(self.over_ns()?.saturating_add(self.recovery_ns?))
+    }
+
+    /// Whether it was under way in one of these gaps: rounds that it met there are carried out again without it.
+    pub fn reaches_into(&self, gaps: &[Gap]) -> bool {
+        let Some(injected_ns) = self.injected_ns else { return false };
+        let over_ns = self.over_ns().unwrap_or(injected_ns);
+        gaps.iter()
+            .any(|gap| injected_ns < gap.to_ns && (gap.from_ns <= injected_ns || gap.from_ns < over_ns))
     }
 
     /// Whether everything that it has to show was shown.

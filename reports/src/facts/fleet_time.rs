@@ -78,6 +78,15 @@ impl FleetTime {
         }
     }
 
+    /// A round of the load that does not count: only what is worse than all before it is taken.
+    pub(super) fn take_bad(&mut self, round: &Round) {
+        let silent = round.finished_ns.saturating_sub(self.last_finished_ns.max(round.started_ns));
+        self.silence_max_ns = self.silence_max_ns.max(silent);
+        self.last_finished_ns = self.last_finished_ns.max(round.finished_ns);
+        // From its start on, the time is the fleet's, however late that was.
+        self.times.record_if_greatest(round.finished_ns.saturating_sub(round.started_ns));
+    }
+
     fn take(&mut self, times: Times) {
         let in_flight = |other: &&Times| other.started <= times.scheduled && other.finished > times.scheduled;
         let has_room = self.recent.iter().filter(in_flight).count() < self.in_flight_max;

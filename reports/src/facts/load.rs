@@ -76,11 +76,16 @@ impl Counts {
         self.tasks += u64::from(round.tasks);
         self.answered += u64::from(round.answered);
         self.failed += u64::from(round.failed);
+        self.retried += u64::from(round.retried);
+        self.add_bad(round);
+    }
+
+    /// What is bad of a round, without how many of its tasks failed.
+    fn add_bad(&mut self, round: &Round) {
         self.late += u64::from(round.late);
         self.duplicates += u64::from(round.duplicates);
         self.corrupt += u64::from(round.corrupt);
         self.contradicted += u64::from(round.contradicted);
-        self.retried += u64::from(round.retried);
         self.timed_out += u64::from(round.causes.timed_out);
         self.exited += u64::from(round.causes.exited);
         self.died += u64::from(round.causes.died);
@@ -272,32 +277,45 @@ impl LoadFacts {
         }
     }
 
-    /// Takes what is bad of a round of the load that does not count.
-    pub(super) fn take_bad(&mut self, round: &Round) {
-        self.counts.late += u64::from(round.late);
-        self.counts.duplicates += u64::from(round.duplicates);
-        let took = round.finished_ns.saturating_sub(round.scheduled_ns);
-        if self.coordination.max_ns().is_some_and(|max| took > max) {
-            self.coordination.record(took);
-            self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
+    /// Takes what is bad of a round that does not count, but for how many of its tasks failed. `load_ns`: the last time of the load that
+    /// counts, whose windows have it.
+    pub(super) fn take_bad(&mut self, round: &Round, load_ns: u64) {
+        if round.phase != Phase::Load {
+            self.warm_up.add_bad(round);
+            return;
         }
-        if let (Some(took), Some(max)) = (round.task_max_ns, self.task.max_ns())
-            && took > max
+        self.counts.add_bad(round);
+        self.fleet_time.take_bad(round);
+        let took = round.finished_ns.saturating_sub(round.scheduled_ns);
+        if self.coordination.record_if_greatest(took) {
+            self.coordination_series.push(round.scheduled_ns, took as f64 / 1e9);
+            for (_, periods) in self.periods.iter_mut().filter(|p| p.0 == Timed::Rounds) {
+                periods.of(load_ns).record(took);
+            }
+        }
+        if let Some(took) = round.task_max_ns
+            && self.task.record_if_greatest(took)
         {
-            self.task.record(took);
+            for (_, periods) in self.periods.iter_mut().filter(|p| p.0 == Timed::Tasks) {
+                periods.of(load_ns).record(took);
+            }
+        }
+        if let Some(first_ns) = round.first_ns {
+            self.first_answer.record_if_greatest(first_ns.saturating_sub(round.started_ns));
+        }
+        if let Some(made_ns) = round.made_ns {
+            self.completion.record_if_greatest(round.finished_ns.saturating_sub(made_ns));
         }
     }
 
-    /// Tasks have failed, and no round that counts has them.
-    pub(super) fn lose(&mut self, tasks: u64, at_ns: u64, spans: &Spans) {
+    /// Tasks have failed, and no round that counts has them. `load_ns`: the last time of the load that counts.
+    pub(super) fn lose(&mut self, tasks: u64, at_ns: u64, load_ns: u64) {
         if tasks == 0 {
             return;
         }
         self.counts.tasks = self.counts.tasks.saturating_add(tasks);
         self.counts.failed = self.counts.failed.saturating_add(tasks);
         self.failed_series.push(at_ns, tasks as f64);
-        // The load was over then: the moment before.
-        let load_ns = spans.load_time(at_ns.saturating_sub(1));
         for (_, windows) in self.windows.iter_mut().filter(|(over, _)| *over == Over::Tasks) {
             windows.push(load_ns, 0, tasks);
         }

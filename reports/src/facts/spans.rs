@@ -86,6 +86,12 @@ impl Spans {
         before.iter().map(length).sum::<u64>() + t_ns.saturating_sub(last.start_ns)
     }
 
+    /// Of load that was cut off at a moment: the last time of load before it, 0 if there was none.
+    pub(super) fn last_load_time(&self, cut_ns: u64) -> u64 {
+        let before = |span: &Span| span.end_ns.unwrap_or(cut_ns).min(cut_ns).saturating_sub(span.start_ns);
+        self.0.iter().map(before).sum::<u64>().saturating_sub(1)
+    }
+
     /// Of all spans; one that is open lasts until `now_ns`.
     pub fn length_ns(&self, now_ns: u64) -> u64 {
         self.0.iter().map(|span| span.end_ns.unwrap_or(now_ns).saturating_sub(span.start_ns)).sum()
@@ -117,5 +123,6 @@ mod tests {
         assert_eq!(inside, [100, 149, 1_000]);
         assert_eq!([90, 120, 500, 1_010, 1_060].map(|t| spans.load_time(t)), [0, 20, 50, 60, 110]);
         assert_eq!(spans.since_start(1_010), 910);
+        assert_eq!([90, 120, 500, 1_010, 9_999].map(|t| spans.last_load_time(t)), [0, 19, 49, 59, 99]);
     }
 }

@@ -23,6 +23,8 @@ struct Waiting {
     declared: bool,
     /// Of a sweep: a fault used processors since the one before.
     is_taken: bool,
+    /// Of what came after the last checkpoint of its segment: when that was.
+    past_ns: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -184,6 +186,15 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         Event::Agents(event) => facts.introduce(event, waiting.record.t_ns),
         Event::AgentReplaced(new) => facts.replaced(new, waiting.record.t_ns),
         Event::Scaled(scaled) => facts.samples.scaling.push(scaled),
+        Event::Round(round) if waiting.past_ns.is_some() => {
+            if let Some(at_ns) = waiting.past_ns.filter(|_| inside) {
+                let load_ns = load.last_load_time(at_ns);
+                facts.take_bad(round, load_ns);
+                if round.phase == Phase::Load {
+                    facts.load.lose(round.failed.into(), at_ns, load_ns);
+                }
+            }
+        }
         Event::Round(round) => {
             let phase = if inside { round.phase } else { Phase::WarmUp };
             let round = Round { phase, ..round.clone() };
@@ -241,6 +252,7 @@ impl Facts {
                 record: record.clone(),
                 declared,
                 is_taken: self.samples.is_taken,
+                past_ns: self.tail.as_ref().map(|tail| tail.at_ns),
             });
         }
         while let Some(first) = self.stretches.waiting.front() {

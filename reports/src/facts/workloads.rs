@@ -80,6 +80,35 @@ impl WorkloadLoad {
             }
         }
     }
+
+    fn take_bad(&mut self, phase: Phase, part: &WorkloadRound, load_ns: u64) {
+        if phase != Phase::Load {
+            self.warm_up.corrupt += u64::from(part.corrupt);
+            return;
+        }
+        // No round that counts has these tasks: each is one more.
+        let failed = u64::from(part.failed);
+        self.counts.tasks += failed;
+        self.counts.failed += failed;
+        self.counts.corrupt += u64::from(part.corrupt);
+        for (_, windows) in self.windows.iter_mut().filter(|w| w.0 == Over::Tasks && failed > 0) {
+            windows.push(load_ns, 0, failed);
+        }
+        if let Some(took) = part.task_max_ns
+            && self.task.record_if_greatest(took)
+        {
+            for periods in &mut self.periods {
+                periods.of(load_ns).record(took);
+            }
+        }
+    }
+}
+
+/// What is bad of a round that does not count. `load_ns`: the last time of the load that counts, whose windows have it.
+pub(super) fn take_bad(workloads: &mut [WorkloadLoad], round: &Round, load_ns: u64) {
+    for (workload, part) in workloads.iter_mut().zip(&round.workloads) {
+        workload.take_bad(round.phase, part, load_ns);
+    }
 }
 
 /// In the plan's order; empty if the scenario names no workload.

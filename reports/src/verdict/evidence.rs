@@ -303,12 +303,12 @@ fn counted_once(facts: &Facts) -> EvidenceResult {
         "accepted = answered + failed",
         format!("{} = {} + {}", n(c.tasks), n(c.answered), n(c.failed)),
     );
-    // The ledgers also have what came in no round: during the warm-up, or after the last round.
+    // The ledgers also have what came in no round: after the last one. Only the rounds have what came after a checkpoint.
     let booked = facts.ledger.as_ref().map_or(0, |ledger| {
         let theirs = ledger.coordinators.iter().filter_map(|row| row.coordinator.map(|own| own.duplicates));
         ledger.client.duplicates.max(theirs.sum())
     });
-    let duplicates = c.duplicates.max(booked);
+    let duplicates = (c.duplicates + facts.load.warm_up.duplicates).max(booked);
     if duplicates > 0 {
         result.note = Some(format!("{} second answers came, and none was counted", n(duplicates)));
         // On a bus that leases each task once, a second answer is a fault, counted or not.
@@ -337,7 +337,19 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
         Verdict::Pass | Verdict::Inconclusive => "nothing".into(),
     };
     let mut result = check(Check::NothingLeft, verdict, wanted, found);
-    result.note = (!names.is_empty()).then(|| shorten(&names));
+    let mut notes = Vec::new();
+    if !names.is_empty() {
+        notes.push(shorten(&names));
+    }
+    if facts.verified < facts.segments {
+        // A harness that was killed does not look.
+        notes.push(format!(
+            "looked for after {} of {} segments only",
+            n(facts.verified.into()),
+            n(facts.segments.into())
+        ));
+    }
+    result.note = (!notes.is_empty()).then(|| notes.join("; "));
     result
 }
 

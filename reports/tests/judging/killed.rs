@@ -1,5 +1,7 @@
 //! A segment whose harness was killed counts up to its last checkpoint.
 
+mod after;
+
 use hdrhistogram::Histogram;
 use reports::runlog::event::*;
 use reports::{Facts, Judgement, Verdict};
@@ -235,6 +237,14 @@ fn what_is_bad_after_the_last_checkpoint_counts() {
 }
 
 #[test]
+fn what_a_killed_segment_left_was_not_looked_for_and_that_is_told() {
+    let run = run();
+    let (judgement, _) = judge(&run, killed(&run));
+    let (_, found) = note(&judgement, "nothing left behind");
+    assert!(found.contains("looked for after 1 of 2 segments only"), "{found}");
+}
+
+#[test]
 fn the_segment_that_follows_must_name_the_last_checkpoint() {
     let run = run();
     let events = killed(&run);
@@ -263,6 +273,18 @@ fn a_segment_that_was_killed_before_it_did_anything_needs_no_ledger() {
     let (judgement, facts) = judged(&[first, second]);
     assert!(!facts.lacks_a_ledger());
     assert_eq!(note(&judgement, "ledger").0, Verdict::Pass, "{judgement:#?}");
+}
+
+#[test]
+fn a_segment_that_was_killed_in_its_first_round_needs_a_ledger() {
+    let run = run();
+    let begun: Vec<_> = run.events().into_iter().take(4).collect();
+    assert!(matches!(begun[3].1, Event::Phase(PhaseBegan { phase: Phase::WarmUp })));
+    let first = log_of(begun);
+    let second = log_of(later_segment(&run, end_of(&first), (0, 0)));
+    let (judgement, facts) = judged(&[first, second]);
+    assert!(facts.lacks_a_ledger());
+    assert_eq!(note(&judgement, "ledger").0, Verdict::Inconclusive, "{judgement:#?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ const CPU_NS: u64 = 10_000_000;
 
 /// Of the six tasks of a round two are of `compile`, which take half as long as the round; four are of `quick`, which
 /// has all failures.
-fn parts(round: &Round) -> Vec<WorkloadRound> {
+pub(crate) fn parts(round: &Round) -> Vec<WorkloadRound> {
     let took = round.finished_ns - round.scheduled_ns;
     let part = |tasks, failed, took_ns: u64| WorkloadRound {
         tasks,

@@ -106,7 +106,9 @@ pub(crate) fn later_segment(run: &Run, resumes: Resumes, (from, by): (u64, u64))
         (resumed, Event::Phase(PhaseBegan { phase: Phase::Load })),
     ];
     let booked = Run { rounds: run.rounds - from, warm_up_rounds: 0, ..run.clone() };
-    let rest = run.events().into_iter().filter(|(t, _)| *t >= cut);
+    // The load has begun above.
+    let begins = |event: &Event| matches!(event, Event::Phase(PhaseBegan { phase: Phase::Load }));
+    let rest = run.events().into_iter().filter(|(t, event)| *t >= cut && !begins(event));
     events.extend(rest.map(|(t, event)| match event {
         Event::Ledger(_) => (t + GAP_NS, Event::Ledger(booked.ledger())),
         Event::Round(round) => (t + GAP_NS, later(Event::Round(Round { round: round.round + by, ..round }))),

@@ -17,7 +17,8 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
     }
     let firings = &facts.faults.firings;
     let late = |firing: &Firing| late_ns(firing, facts);
-    let is_good = |firing: &Firing| firing.is_whole() && late(firing).is_none();
+    let is_cut = |firing: &Firing| firing.reaches_into(&facts.gaps);
+    let is_good = |firing: &Firing| firing.is_whole() && late(firing).is_none() && !is_cut(firing);
     let whole = firings.iter().filter(|firing| is_good(firing)).count();
     let wanted =
         format!("{} injected, each shown by other means, and healed where it lasts", n(firings.len() as u64));
@@ -35,6 +36,9 @@ pub(super) fn proven(facts: &Facts) -> Option<EvidenceResult> {
         .map(|(number, firing)| {
             let what = match late(firing) {
                 Some(late_ns) => format!("came {} after it was due", units::nanos(late_ns)),
+                None if firing.is_whole() => {
+                    "was not over at the last checkpoint of its segment, and what came later was carried out again without it".to_owned()
+                }
                 None => lacks(firing),
             };
             format!("`{}` (firing {number}) {what}", name(firing))

@@ -14,11 +14,17 @@ use crate::segments::run;
 
 const UNUSED: &str = "of a checkpoint that others follow: it bounds them, and no verdict rests on it";
 const ON_ITS_WAY: &str = "the ends are no further apart than what was on its way";
+const NOT_HELD: &str =
+    "a coordinator's own view of how tasks ended; the client's counts and the rounds are judged";
 const NOT_JUDGED: &str = "shown, and judged by no criterion of this run";
 
 const HARMLESS: &[Reviewed] = &[
     ("earlier.*", "*", UNUSED),
-    ("last.ledger.coordinators.coordinator.*", "*", ON_ITS_WAY),
+    ("last.ledger.coordinators.coordinator.accepted", "*", ON_ITS_WAY),
+    ("last.ledger.coordinators.coordinator.answered", "*", ON_ITS_WAY),
+    ("last.ledger.coordinators.coordinator.failed", "*", NOT_HELD),
+    ("last.ledger.coordinators.coordinator.in_flight", "*", NOT_HELD),
+    ("last.ledger.coordinators.coordinator.late", "*", NOT_HELD),
     ("last.ledger.coordinators.executed_by_workers", "*", ON_ITS_WAY),
     ("last.ledger.pool.*", "*", NOT_JUDGED),
 ];
