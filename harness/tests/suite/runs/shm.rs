@@ -60,15 +60,20 @@ fn a_coordinator_that_dies_while_shared_memory_is_read_only_is_replaced_when_it_
     let steps = bench.fault_steps();
     let killed = steps.iter().find(|step| step.step == FaultStepKind::Injected && step.firing == 1).unwrap();
     let coordinator = &killed.targets[0].name;
-    let (mut back, mut deaths) = (0, 0);
+    let (mut back, mut deaths, mut ends) = (0, 0, 0);
     for record in codec::open(&bench.latest().join("run.log")).unwrap() {
         match record.unwrap().event {
             Event::AgentReplaced(new) if new.name == *coordinator => back += 1,
-            Event::AgentExit(exit) if exit.name == *coordinator && !exit.expected => deaths += 1,
+            Event::AgentExit(exit) if exit.name == *coordinator => {
+                ends += 1;
+                deaths += u32::from(!exit.expected);
+            }
             _ => {}
         }
     }
-    assert_eq!((back, deaths), (1, 1), "the starts that were refused are no deaths");
+    // A sweep may meet one that is refused as it starts: it has come, and it has ended.
+    assert!(back >= 1 && ends == back + 1, "{back} came after the first, and {ends} ended");
+    assert_eq!(deaths, 1, "the starts that were refused are no deaths");
     bench.assert_nothing_left(&agents);
 }
 
