@@ -28,8 +28,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(plan: &Plan, live: &Live, quiet: bool) -> Self {
-        let expected = plan.expected_duration();
+    /// Of a run that is resumed, so much of the load is `over`.
+    pub(crate) fn new(plan: &Plan, over: Duration, live: &Live, quiet: bool) -> Self {
+        let expected = plan.expected_duration().saturating_sub(over);
         let form = if quiet {
             Form::Quiet
         } else if console::is_terminal() {

@@ -3,7 +3,7 @@
 use super::detach::BEGUN;
 use crate::cli::progress::Progress;
 use crate::cli::{output, verdict};
-use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, conduct};
+use crate::conduct::{ConductError, Conducted, Controls, Notice, Options, Place, conduct};
 use crate::engine::stop::StopMode;
 use crate::exit::ExitCode;
 use crate::fault::undo::Replayed;
@@ -103,7 +103,11 @@ fn with_signals(plan: Plan, options: Options, quiet: bool, came: &mut Came) -> i
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (sender, notices) = unbounded_channel();
     let controls = Controls::default();
-    let progress = Progress::new(&plan, &controls.live, quiet);
+    let over = match &options.place {
+        Place::Below(_) => Duration::ZERO,
+        Place::Resumes(resumes) => Duration::from_nanos(resumes.run.case.facts().load_ns()),
+    };
+    let progress = Progress::new(&plan, over, &controls.live, quiet);
     let processes = plan.shape().processes();
     let view = View { plan: plan.clone(), processes, quiet, progress: Some(progress), directory: None };
     let work = {
