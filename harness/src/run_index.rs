@@ -2,11 +2,11 @@
 //!
 //! The format is in `reports::gate::index`. A run is added under a lock, so that runs side by side do not mix their lines.
 
+use reports::Judgement;
 use reports::gate::index::{self, Addition, Entry, Index};
 use reports::run_dir::logs_sha256;
 use reports::runlog::codec;
 use reports::runlog::event::Header;
-use reports::{JudgeError, Judgement};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
@@ -21,8 +21,8 @@ pub fn begin(runs: &Path, directory: &Path, header: &Header) -> Result<(), Strin
 /// Adds a run that has ended to the index of `runs`. The error is a sentence: the run itself is none the worse for it.
 pub fn add(runs: &Path, directory: &Path, judgement: &Judgement) -> Result<(), String> {
     append(runs, directory, |place| {
-        let log_sha256 = log_sha256(directory).map_err(|error| error.to_string())?;
-        Ok(Entry::of(judgement, log_sha256, place))
+        let logs = logs_sha256(directory).map_err(|error| error.to_string())?;
+        Ok(Entry::of(judgement, joined(&logs), place))
     })
 }
 
@@ -83,6 +83,6 @@ pub fn home_of(directory: &Path, scenario: &str) -> Option<PathBuf> {
 }
 
 /// Of each log of a run, joined: that of its log, for a run with one.
-pub fn log_sha256(directory: &Path) -> Result<String, JudgeError> {
-    logs_sha256(directory).map(|logs| logs.join("+"))
+pub fn joined(logs_sha256: &[String]) -> String {
+    logs_sha256.join("+")
 }

@@ -10,7 +10,7 @@ use std::io::BufRead;
 use notation::framed::{Chain, Lines, Next, TooLong, append};
 use serde::{Deserialize, Serialize};
 
-use crate::runlog::event::Header;
+use crate::runlog::event::{BuildFacts, Header, HostFacts};
 use crate::verdict::{Judgement, Variant};
 
 /// Its name in the directory of runs.
@@ -82,6 +82,29 @@ impl Entry {
 
     pub fn is_unfinished(&self) -> bool {
         self.verdict == UNFINISHED
+    }
+
+    /// What the header of a run says now, and what it said when the run began. Nothing if they agree, as far as this has it.
+    pub fn contradicts(&self, judgement: &Judgement, host: &HostFacts, build: &BuildFacts) -> Option<String> {
+        let now = Self::of(judgement, String::new(), String::new());
+        let none = || "none".to_owned();
+        let words = |as_asked: bool| (if as_asked { "that of the file" } else { "another" }).to_owned();
+        let mut known = vec![
+            ("id", self.run_id.clone(), now.run_id),
+            ("start", self.started_utc.clone(), now.started_utc),
+            ("scenario", self.scenario.clone(), now.scenario),
+            ("SHA-256 of the scenario", self.scenario_sha256.clone(), now.scenario_sha256),
+            ("profile", self.profile.clone().unwrap_or_else(none), now.profile.unwrap_or_else(none)),
+            ("plan", words(self.as_asked), words(now.as_asked)),
+        ];
+        // Older indexes have neither.
+        if let Some(machine) = &self.machine {
+            let commit = |commit: Option<&str>| commit.unwrap_or("unknown").to_owned();
+            known.push(("machine", machine.clone(), host.machine.clone()));
+            known.push(("commit", commit(self.commit.as_deref()), commit(build.commit())));
+        }
+        let (what, then, now) = known.into_iter().find(|(_, then, now)| then != now)?;
+        Some(format!("its {what} is {now}, and was {then} when it began"))
     }
 }
 

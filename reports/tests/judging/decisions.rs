@@ -3,6 +3,7 @@
 mod advice;
 mod bound;
 mod cheats;
+mod hidden;
 mod outcomes;
 mod plans;
 pub(crate) mod shown;

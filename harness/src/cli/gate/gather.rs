@@ -18,7 +18,7 @@ use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, Judg
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
-use reports::run_dir::records_sha256;
+use reports::run_dir::{logs_sha256, records_sha256};
 use reports::runlog::codec;
 use reports::runlog::event::{Event, Header};
 use reports::summary::Identity;
@@ -238,12 +238,14 @@ fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
             Ok(Box::new(JudgedRun { judgement: summary.judgement, host, build }))
         }
     };
+    // Without a hash, it is the same as no other run, and no key vouches for it.
+    let logs = logs_sha256(directory).unwrap_or_default();
     Exhibit {
         directory: directory.display().to_string(),
         scenario,
-        log_sha256: run_index::log_sha256(directory).unwrap_or_default(),
+        log_sha256: run_index::joined(&logs),
         records_sha256: records_sha256(directory).unwrap_or_default(),
-        signers: seals.signers(directory),
+        signers: if logs.is_empty() { Vec::new() } else { seals.signers_of(&logs) },
         judged,
     }
 }

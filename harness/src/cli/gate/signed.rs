@@ -5,7 +5,6 @@ use super::note_who_names_it;
 use crate::cli::{output, seal};
 use crate::exit::ExitCode;
 use reports::gate::plan::{Gate, OutsideFile, Plan, Source};
-use reports::run_dir::logs_sha256;
 use reports::runlog::codec;
 use reports::seal::{PublicKey, Verified, is_signed_beside};
 use std::collections::BTreeMap;
@@ -60,27 +59,10 @@ pub(super) struct Seals(Vec<(String, Verified)>);
 impl Seals {
     /// Mistakes have been shown when this returns an error.
     pub(super) fn read(keys: &Keys, bundles: &[PathBuf]) -> Result<Self, ExitCode> {
-        let mut seen = Vec::new();
-        if keys.0.is_empty() {
-            // No evidence asks for a signature; what was given must still be what it is said to be.
-            for bundle in bundles {
-                let verified = seal::verified_by(bundle, &[])?;
-                if !verified.holds() {
-                    let message = format!(
-                        "the seal of `{}` does not hold: {}",
-                        bundle.display(),
-                        verified.findings.join("; ")
-                    );
-                    output::error(
-                        &message,
-                        Some(
-                            "take the archive as it was sealed, or leave --seal out: no evidence asks for one",
-                        ),
-                    );
-                    return Err(ExitCode::Usage);
-                }
-            }
+        for bundle in bundles {
+            check(bundle)?;
         }
+        let mut seen = Vec::new();
         for (name, key) in &keys.0 {
             for bundle in bundles {
                 seen.push((name.clone(), seal::verified_by(bundle, std::slice::from_ref(key))?));
@@ -89,10 +71,22 @@ impl Seals {
         Ok(Self(seen))
     }
 
-    /// The keys, as the plan names them, that vouch for a run with exactly these logs.
-    pub(super) fn signers(&self, directory: &Path) -> Vec<String> {
-        let Ok(logs) = logs_sha256(directory) else { return Vec::new() };
-        let vouches = |(_, seal): &&(String, Verified)| !seal.signers_of(&logs).is_empty();
+    /// The keys, as the plan names them, that vouch for a run with exactly these logs: the SHA-256 of each, in order.
+    pub(super) fn signers_of(&self, logs_sha256: &[String]) -> Vec<String> {
+        let vouches = |(_, seal): &&(String, Verified)| !seal.signers_of(logs_sha256).is_empty();
         self.0.iter().filter(vouches).map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// What was given must be what it is said to be, whether or not evidence asks for it and by whatever key it is signed. A mistake has been shown
+/// when this returns an error.
+fn check(bundle: &Path) -> Result<(), ExitCode> {
+    let verified = seal::verified_by(bundle, &[])?;
+    if verified.holds() {
+        return Ok(());
+    }
+    let message =
+        format!("the seal of `{}` does not hold: {}", bundle.display(), verified.findings.join("; "));
+    output::error(&message, Some("take the archive as it was sealed, or leave this --seal out"));
+    Err(ExitCode::Usage)
 }

@@ -150,6 +150,16 @@ fn a_gate_that_lists_a_key_takes_only_runs_that_it_has_sealed() {
     assert_eq!(gate(&["--seal", "other.tar"]).0, Some(12), "another key vouches for nothing");
     assert_eq!(gate(&["--seal", "other.tar", "--seal", "key.tar"]).0, Some(0));
     assert_eq!(gate(&["--seal", "nowhere.tar"]).0, Some(64));
+    // An archive that does not hold is refused, and not dropped, by whatever key it is signed.
+    let mut bytes = std::fs::read(bench.dir.path().join("key.tar")).unwrap();
+    let at = bytes.windows(8).rposition(|some| some == b"\"verdict").unwrap();
+    bytes[at + 1] = b'V';
+    std::fs::write(bench.dir.path().join("bent.tar"), bytes).unwrap();
+    for seals in [&["--seal", "bent.tar"][..], &["--seal", "key.tar", "--seal", "bent.tar"]] {
+        let (exit, said) = gate(seals);
+        assert_eq!(exit, Some(64), "{said}");
+        assert!(said.contains("the seal of `bent.tar` does not hold"), "{said}");
+    }
 }
 
 #[test]

@@ -24,17 +24,27 @@ struct Record<'t> {
     sums: BTreeMap<&'static str, (u64, usize)>,
     /// By the number of the line in the source: how often it ran.
     lines: BTreeMap<u64, u64>,
+    /// By name: the most that one of this name ran.
     functions: BTreeMap<&'t str, u64>,
+    /// How many of the rows of functions ran: two of one name are two rows.
+    functions_run: u64,
     branches: Pair,
+    /// By line, block and branch: whether it was taken.
+    taken: BTreeMap<&'t str, bool>,
 }
+
+/// Of each kind of thing that a source file has.
+type Pairs = Vec<(&'static str, Pair)>;
 
 const SUMS: [&str; 6] = ["LF", "LH", "FNF", "FNH", "BRF", "BRH"];
 
-/// Sums over all files of a tracefile: the lines that it lists, else `LF`/`LH`; `FNF`/`FNH` functions, `BRF`/`BRH` branches.
+/// Sums over all files of a tracefile: the lines that it lists, else `LF`/`LH`; `FNF`/`FNH` functions, `BRF`/`BRH` branches. A source file
+/// may have a record of each test (`TN`): what any of them reached is reached.
 pub(super) fn lcov(text: &str) -> Result<Reading, String> {
-    let mut totals: BTreeMap<&str, Pair> = BTreeMap::new();
-    let mut files: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut open: Option<Record<'_>> = None;
+    let mut records: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut files: BTreeMap<&str, Vec<(Record<'_>, Pairs)>> = BTreeMap::new();
+    let mut test = "";
+    let mut open: Option<(&str, Record<'_>)> = None;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         let at = |why: String| format!("line {number}: {why}");
@@ -43,25 +53,24 @@ pub(super) fn lcov(text: &str) -> Result<Reading, String> {
             if open.is_some() {
                 return Err(at("a second `SF` before the `end_of_record` of the one before".to_owned()));
             }
-            if let Some(first) = files.insert(source, number) {
+            if let Some(first) = records.insert((test, source), number) {
                 return Err(at(format!(
                     "`{source}` is duplicated: it is at line {first}: merge the tracefiles"
                 )));
             }
-            open = Some(Record::default());
+            open = Some((source, Record::default()));
         } else if line == "end_of_record" {
-            let Some(record) = open.take() else {
+            let Some((source, record)) = open.take() else {
                 return Err(at("an `end_of_record` without its `SF`".to_owned()));
             };
-            for (kind, (found, hit)) in record.pairs().map_err(at)? {
-                let total = totals.entry(kind).or_default();
-                *total = (total.0.saturating_add(found), total.1.saturating_add(hit));
-            }
+            let pairs = record.pairs().map_err(at)?;
+            files.entry(source).or_default().push((record, pairs));
         } else if let Some((key, value)) = line.split_once(':') {
             let is_read = SUMS.contains(&key) || ["DA", "FNDA", "BRDA"].contains(&key);
             match &mut open {
-                Some(record) => record.take(key, value, number).map_err(at)?,
+                Some((_, record)) => record.take(key, value, number).map_err(at)?,
                 None if is_read => return Err(at(format!("a `{key}` outside of the record of a file"))),
+                None if key == "TN" => test = value,
                 None => {}
             }
         }
@@ -72,7 +81,47 @@ pub(super) fn lcov(text: &str) -> Result<Reading, String> {
     if files.is_empty() {
         return Err("it holds no record of a file: is it an lcov tracefile?".to_owned());
     }
+    let mut totals: BTreeMap<&str, Pair> = BTreeMap::new();
+    for (kind, (found, hit)) in files.values().flat_map(|records| united(records)) {
+        let total = totals.entry(kind).or_default();
+        *total = (total.0.saturating_add(found), total.1.saturating_add(hit));
+    }
     figures([LINES, FUNCTIONS, BRANCHES, REGIONS].map(|kind| (kind, totals.get(kind).copied())))
+}
+
+/// What all tests together found and hit of one source file. Where they list nothing, what one of them says that it reached most is
+/// the least that all of them did.
+fn united(records: &[(Record<'_>, Pairs)]) -> Pairs {
+    if let [(_, pairs)] = records {
+        return pairs.clone();
+    }
+    let (mut lines, mut functions, mut taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (record, _) in records {
+        let of_lines = record.lines.iter().map(|(line, times)| (*line, *times > 0));
+        of_lines.for_each(|(line, ran)| *lines.entry(line).or_default() |= ran);
+        let of_functions = record.functions.iter().map(|(name, times)| (*name, *times > 0));
+        of_functions.for_each(|(name, ran)| *functions.entry(name).or_default() |= ran);
+        record.taken.iter().for_each(|(branch, ran)| *taken.entry(*branch).or_default() |= *ran);
+    }
+    let declared = |kind| {
+        let of_kind = records.iter().flat_map(|(_, pairs)| pairs).filter(|(other, _)| *other == kind);
+        of_kind.map(|(_, pair)| *pair).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
+    };
+    let listed = [
+        (LINES, counted(lines.into_values())),
+        (FUNCTIONS, counted(functions.into_values())),
+        (BRANCHES, counted(taken.into_values())),
+    ];
+    let of = |(kind, rows): (&'static str, Pair)| {
+        let pair = if rows.0 > 0 { Some(rows) } else { declared(kind) };
+        pair.map(|pair| (kind, pair))
+    };
+    listed.into_iter().filter_map(of).collect()
+}
+
+/// How many there are, and how many of them are true.
+fn counted(all: impl Iterator<Item = bool>) -> Pair {
+    all.fold((0, 0), |(found, hit), is_hit| (found + 1, hit + u64::from(is_hit)))
 }
 
 fn count(text: &str) -> Result<u64, String> {
@@ -100,11 +149,14 @@ impl<'t> Record<'t> {
                 let name = value.split_once(',').map_or("", |(_, name)| name);
                 let times = count(times)?;
                 self.functions.entry(name).and_modify(|most| *most = times.max(*most)).or_insert(times);
+                self.functions_run += u64::from(times > 0);
                 Ok(())
             }
             ("BRDA", [_, _, _, .., taken]) => {
                 let is_taken = *taken != "-" && count(taken)? > 0;
                 self.branches = (self.branches.0 + 1, self.branches.1 + u64::from(is_taken));
+                let branch = value.rsplit_once(',').map_or(value, |(branch, _)| branch);
+                *self.taken.entry(branch).or_default() |= is_taken;
                 Ok(())
             }
             ("DA" | "FNDA" | "BRDA", _) => Err(format!("`{key}:{value}` is cut short")),
@@ -113,26 +165,25 @@ impl<'t> Record<'t> {
     }
 
     /// What was found and hit of each kind, if its sums and what is listed agree.
-    fn pairs(&self) -> Result<Vec<(&'static str, Pair)>, String> {
-        let functions = self.functions.values().filter(|times| **times > 0).count() as u64;
-        let hit = self.lines.values().filter(|times| **times > 0).count() as u64;
-        let lines = (self.lines.len() as u64, hit);
+    fn pairs(&self) -> Result<Pairs, String> {
+        let lines = counted(self.lines.values().map(|times| *times > 0));
+        let functions = counted(self.functions.values().map(|times| *times > 0));
         let mut pairs = Vec::new();
-        for (kind, [found, hit], what, listed) in [
-            (LINES, ["LF", "LH"], "DA", lines),
-            (FUNCTIONS, ["FNF", "FNH"], "FNDA", (self.functions.len() as u64, functions)),
-            (BRANCHES, ["BRF", "BRH"], "BRDA", self.branches),
+        for (kind, [found, hit], what, listed, rows_hit) in [
+            (LINES, ["LF", "LH"], "DA", lines, lines.1),
+            (FUNCTIONS, ["FNF", "FNH"], "FNDA", functions, self.functions_run),
+            (BRANCHES, ["BRF", "BRH"], "BRDA", self.branches, self.branches.1),
         ] {
-            let sums = self.declared(found, hit)?;
+            let sums = self.declared(found, hit, rows_hit)?;
             if let (Some((declared, declared_hit)), true) = (sums, listed.0 > 0) {
-                let at = self.sums.get(hit).map_or(0, |(_, number)| *number);
+                let at = self.sums.get(hit).or(self.sums.get(found)).map_or(0, |(_, number)| *number);
                 let said = format!(
                     "`{hit}` is {declared_hit} of {declared} (line {at}), and its `{what}` lines show {} of {}",
                     listed.1, listed.0
                 );
-                // Functions that are instances of one count once; a line of two functions counts twice.
+                // Functions that are instances of one count once, and two of one name twice; so does a line of two functions.
                 let hides = kind == LINES && declared - declared_hit < listed.0 - listed.1;
-                let beyond = kind != LINES && declared_hit > listed.1;
+                let beyond = kind != LINES && declared_hit > rows_hit;
                 if hides || beyond || (declared_hit == 0) != (listed.1 == 0) {
                     return Err(said);
                 }
@@ -144,19 +195,24 @@ impl<'t> Record<'t> {
         Ok(pairs)
     }
 
-    /// By its sums.
-    fn declared(&self, found: &str, hit: &str) -> Result<Option<Pair>, String> {
-        let Some((all, _)) = self.sums.get(found).copied() else {
+    /// By its sums. Where it has no sum of what was hit (tarpaulin writes no `FNH`), its rows say how much that is.
+    fn declared(&self, found: &str, hit: &str, rows_hit: u64) -> Result<Option<Pair>, String> {
+        let Some((all, line)) = self.sums.get(found).copied() else {
             return match self.sums.get(hit) {
                 Some((_, number)) => Err(format!("a `{hit}` (line {number}) without its `{found}`")),
                 None => Ok(None),
             };
         };
-        let (reached, number) = self.sums.get(hit).copied().unwrap_or_default();
-        if reached > all {
-            return Err(format!("`{hit}` (line {number}) says that {reached} of {all} were reached"));
+        match self.sums.get(hit).copied() {
+            Some((reached, number)) if reached > all => {
+                Err(format!("`{hit}` (line {number}) says that {reached} of {all} were reached"))
+            }
+            None if rows_hit > all => Err(format!(
+                "`{found}` (line {line}) says that there are {all}, and its rows show {rows_hit} that ran"
+            )),
+            Some((reached, _)) => Ok(Some((all, reached))),
+            None => Ok(Some((all, rows_hit))),
         }
-        Ok(Some((all, reached)))
     }
 }
 
@@ -304,6 +360,61 @@ mod tests {
         let reading = lcov(text).unwrap();
         assert_eq!(reading.figures.get("coverage.lines"), Some(&0.6));
         assert_eq!(reading.figures.get("coverage.functions"), Some(&1.0));
+    }
+
+    /// As `cargo tarpaulin --out Lcov` writes it: without `FNH`.
+    #[test]
+    fn an_honest_tracefile_of_tarpaulin_is_read() {
+        let text = "TN:\nSF:/src/lib.rs\nFN:1,lib::ran\nFN:5,lib::idle\nFNF:2\nFNDA:3,lib::ran\nFNDA:0,lib::idle\n\
+                    DA:1,3\nDA:2,3\nDA:5,0\nDA:6,0\nLF:4\nLH:2\nend_of_record\n";
+        let reading = lcov(text).unwrap();
+        assert_eq!(reading.figures.get("coverage.lines"), Some(&0.5));
+        assert_eq!(reading.figures.get("coverage.functions"), Some(&0.5));
+        // What is not listed has not run.
+        let more = lcov(&text.replace("FNF:2", "FNF:10")).unwrap();
+        assert_eq!(more.figures.get("coverage.functions"), Some(&0.1));
+        assert!(lcov(&text.replace("FNF:2", "FNF:0")).unwrap_err().contains("line 5) says that there are 0"));
+        assert!(lcov("SF:a\nLF:2\nend_of_record\n").unwrap().figures.get("coverage.lines") == Some(&0.0));
+    }
+
+    /// Inner functions of JavaScript, or a property of Python with its setter.
+    #[test]
+    fn two_functions_of_one_name_in_one_file_are_two() {
+        let of = |sums: &str| {
+            lcov(&format!(
+                "SF:a.js\nFN:1,(anonymous)\nFN:9,(anonymous)\nFNDA:1,(anonymous)\nFNDA:2,(anonymous)\n{sums}\nend_of_record\n"
+            ))
+        };
+        assert_eq!(of("FNF:2\nFNH:2").unwrap().figures.get("coverage.functions"), Some(&1.0));
+        assert!(of("FNF:3\nFNH:3").unwrap_err().contains("its `FNDA` lines show 1 of 1"));
+    }
+
+    /// As `lcov -a a.info -a b.info` writes it for two tests: a record of each, and what either of them reached is reached.
+    #[test]
+    fn the_records_of_several_tests_are_one_file() {
+        let record = |test: &str, first: u32, second: u32| {
+            format!(
+                "TN:{test}\nSF:a.c\nFN:1,f\nFN:2,g\nFNDA:{first},f\nFNDA:{second},g\nFNF:2\nFNH:1\nBRDA:1,0,0,{first}\nBRDA:1,0,1,{second}\n\
+                 BRF:2\nBRH:1\nDA:1,{first}\nDA:2,{second}\nDA:3,0\nLF:3\nLH:1\nend_of_record\n"
+            )
+        };
+        let (a, b) = (record("a", 1, 0), record("b", 0, 4));
+        for (text, lines, others) in
+            [(a.clone() + &b, 2.0 / 3.0, 1.0), (a.clone() + &record("b", 7, 0), 1.0 / 3.0, 0.5)]
+        {
+            let reading = lcov(&text).unwrap();
+            let of = |name| reading.figures.get(name);
+            assert_eq!(of("coverage.lines"), Some(&lines), "{text}");
+            assert_eq!(of("coverage.functions"), Some(&others), "{text}");
+            assert_eq!(of("coverage.branches"), Some(&others), "{text}");
+        }
+        let error = lcov(&(a.clone() + &b + &a)).unwrap_err();
+        assert!(error.contains("`a.c` is duplicated: it is at line 2"), "{error}");
+        // Of sums alone, no more than one test reached is known.
+        let sums =
+            lcov("TN:a\nSF:a.c\nLF:10\nLH:4\nend_of_record\nTN:b\nSF:a.c\nLF:10\nLH:6\nend_of_record\n")
+                .unwrap();
+        assert_eq!(sums.figures.get("coverage.lines"), Some(&0.6));
     }
 
     fn export(totals: &str, files: &[&str]) -> String {

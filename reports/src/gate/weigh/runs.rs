@@ -10,7 +10,7 @@ mod matrix;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use admit::Admitted;
+use admit::{Admitted, Doubt};
 
 use super::{Answer, Question, bands, worst};
 use crate::gate::builds::is_newer;
@@ -141,24 +141,26 @@ fn asked(evidence: &Evidence, runs: &Runs) -> String {
 fn weigh_known(wanted: Wanted<'_>) -> Answer {
     let mut weighed = Weighed::open(wanted.evidence, asked(wanted.evidence, wanted.runs));
     let mut admitted = admit::all(wanted);
-    let mut counted = Vec::new();
-    for Admitted { exhibit, why_not, unsigned } in &mut admitted {
+    let (mut counted, mut unsealed) = (Vec::new(), Vec::new());
+    for Admitted { exhibit, why_not, doubt } in &mut admitted {
         if let (Ok(run), None) = (&exhibit.judged, &why_not) {
             let Wanted { evidence, runs, question, .. } = wanted;
             let findings = bands::findings(evidence, runs, question, &exhibit.directory, run);
             let verdict = worst(&findings).unwrap_or(Verdict::Inconclusive);
-            // A signature is asked for what speaks for the gate. What speaks against it counts without one.
-            if verdict == Verdict::Pass && unsigned.is_some() {
-                why_not.clone_from(unsigned);
+            // A signature is asked for what speaks for the gate. What speaks against it counts without one; so does what may be no copy.
+            let why = doubt.as_ref().map(Doubt::why);
+            if let (Verdict::Pass, Some(why)) = (verdict, why) {
+                *why_not = Some(why.to_owned());
+                unsealed.extend(matches!(doubt, Some(Doubt::Unsigned(_))).then_some(&*exhibit.directory));
             } else {
-                weighed.notes.extend(unsigned.as_ref().map(|why| {
+                weighed.notes.extend(why.map(|why| {
                     format!(
                         "{}: {why}; it did not pass, so it counts against all the same",
                         exhibit.directory
                     )
                 }));
                 weighed.notes.extend(remark(exhibit, run));
-                counted.push(Counted { run, findings, verdict, is_asked: unsigned.is_none() });
+                counted.push(Counted { run, findings, verdict, is_asked: why.is_none() });
             }
         }
         let mut shown = show(exhibit, why_not.clone());
@@ -174,7 +176,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
     history(wanted, &admitted, &counted, &mut weighed);
     let is_closed = blocked || counted.iter().any(|run| run.verdict == Verdict::Inconclusive);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
-    let step = advice::step(wanted, &weighed, advice::Open { missing, blocked, stuck });
+    let step = advice::step(wanted, &weighed, &advice::Open { missing, blocked, stuck, unsealed });
     Answer { weighed, steps: step.into_iter().collect(), is_closed }
 }
 
@@ -315,14 +317,8 @@ fn history(wanted: Wanted<'_>, admitted: &[Admitted<'_>], counted: &[Counted<'_>
         let word = newest.verdict.word();
         weighed.notes.push(format!("one {word} after {bad} that did not pass: all of them count"));
     }
-    // Runs of another profile answer another question.
-    let is_hidden = |run: &&JudgedRun| {
-        let judgement = &run.judgement;
-        judgement.verdict != Verdict::Pass && judgement.variant.profile == wanted.runs.profile
-    };
-    let not_counted = admitted.iter().filter(|one| one.why_not.is_some());
-    let hidden: Vec<&JudgedRun> =
-        not_counted.filter_map(|one| one.exhibit.judged.as_deref().ok()).filter(is_hidden).collect();
+    let beside = admitted.iter().filter(|one| is_hidden(wanted, one));
+    let hidden: Vec<&JudgedRun> = beside.filter_map(|one| one.exhibit.judged.as_deref().ok()).collect();
     weighed.runs_beside += hidden.len();
     if !hidden.is_empty() {
         weighed.notes.push(format!(
@@ -331,6 +327,15 @@ fn history(wanted: Wanted<'_>, admitted: &[Admitted<'_>], counted: &[Counted<'_>
             by_newer_builds(wanted, &hidden)
         ));
     }
+}
+
+/// Whether it does not count and did not pass by its own criteria. Runs of another profile answer another question.
+fn is_hidden(wanted: Wanted<'_>, one: &Admitted<'_>) -> bool {
+    let is_red = |run: &JudgedRun| {
+        let judgement = &run.judgement;
+        judgement.verdict != Verdict::Pass && judgement.variant.profile == wanted.runs.profile
+    };
+    one.why_not.is_some() && one.exhibit.judged.as_deref().is_ok_and(is_red)
 }
 
 /// A decision for an older build says that a newer one did not pass.

@@ -95,6 +95,87 @@ fn what_counts_for_ever_is_for_a_person_to_waive() {
     assert!(advised(&decision).contains("have the failure waived"), "{}", advised(&decision));
     history.gate.waivers.push(waiver("all delivered", "2026-12-31"));
     assert_eq!(history.decide().outcome, "CONDITIONAL");
+    // Nothing waives what does not say.
+    let mut history = History::of(vec![cut(20)]);
+    history.gate.evidence[0].fresh_ns = None;
+    let decision = history.decide();
+    let said = advised(&decision);
+    assert!(said.contains("have `fresh` or") && !said.contains("waived"), "{said}");
+}
+
+fn cut(day: u32) -> Exhibit {
+    ran(day, &Run { end: None, ..Run::default() }, |_| ())
+}
+
+#[test]
+fn an_inconclusive_run_of_this_build_is_run_again_where_the_latest_count() {
+    let of = |exhibits: Vec<Exhibit>| {
+        History::of(exhibits).asking(|runs| {
+            runs.build = Whose::This;
+            runs.select = Select::Latest(1);
+        })
+    };
+    let decision = of(vec![cut(20)]).decide();
+    assert!(advised(&decision).ends_with("and run it 1 time: the latest 1 count"), "{}", advised(&decision));
+    assert_eq!(of(vec![cut(20), green(21)]).decide().outcome, "PASS");
+    let failed = of(vec![red(20)]).decide();
+    assert!(advised(&failed).contains("build of a newer commit"), "{}", advised(&failed));
+}
+
+/// The text and the command are of one advice.
+#[test]
+fn a_failed_run_beside_a_damaged_index_is_mended_where_the_runs_are() {
+    let mut history = History::of(vec![red(20)]);
+    history.index.damaged = Some("line 1: its end was changed".into());
+    let decision = history.decide();
+    assert_eq!((decision.outcome, decision.next[0].command.contains("-anew")), ("FAIL", false));
+    assert!(advised(&decision).starts_with("mend what fails"), "{}", advised(&decision));
+    history.exhibits = vec![green(20)];
+    let decision = history.decide();
+    assert!(advised(&decision).contains("in a new directory"), "{}", advised(&decision));
+    assert!(decision.next[0].command.ends_with(" --out runs-anew"), "{:?}", decision.next);
+}
+
+#[test]
+fn where_a_signature_is_asked_the_runs_are_sealed_as_well() {
+    let of = |exhibits: Vec<Exhibit>| {
+        History::of(exhibits).asking(|runs| {
+            runs.signed_by = vec!["ci.pub.pem".into()];
+            runs.runs = 2;
+        })
+    };
+    let seal = "seal the runs with the private key of ci.pub.pem, and give the archive with --seal";
+    for (exhibits, times, command) in [
+        (vec![], "run it 2 times", "harness run scenarios/synthetic.toml --runs 2"),
+        (vec![green(20)], "run it once", "harness run scenarios/synthetic.toml"),
+    ] {
+        let decision = of(exhibits).decide();
+        assert_eq!(advised(&decision), format!("{times}, {seal}"));
+        assert_eq!(decision.next[0].command, command);
+    }
+    let decision = of(vec![green(20), green(21)]).decide();
+    assert!(advised(&decision).starts_with("seal the runs that are there"), "{}", advised(&decision));
+    assert_eq!(
+        decision.next[0].command,
+        "harness seal runs/synthetic/synthetic-20 runs/synthetic/synthetic-21 --key key.pem --out synthetic.seal.tar"
+    );
+    let sealed = |day| Exhibit { signers: vec!["ci.pub.pem".into()], ..green(day) };
+    assert_eq!(of(vec![sealed(20), sealed(21)]).decide().outcome, "PASS");
+}
+
+/// A build with changes of its own is of no commit: all of its runs are refused where this build is asked for.
+#[test]
+fn a_build_without_a_commit_is_told_to_have_one() {
+    let history = History::of(vec![green(20)]).asking(|runs| runs.build = Whose::This);
+    let mut inputs = history.inputs();
+    inputs.circumstances.commit = None;
+    let decision = alone(&history.gate, &inputs);
+    assert_eq!(decision.outcome, "INCONCLUSIVE");
+    let said = advised(&decision);
+    assert!(
+        said.starts_with("commit the changes and build again") && said.ends_with("; then run it once"),
+        "{said}"
+    );
 }
 
 /// A comparison of runs that are not there cannot be made: they come first.

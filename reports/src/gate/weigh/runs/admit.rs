@@ -1,7 +1,7 @@
 //! Which runs of the scenario count, and why the others do not.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -18,9 +18,22 @@ pub(super) struct Admitted<'a> {
     pub(super) exhibit: &'a Exhibit,
     /// Why it does not count.
     pub(super) why_not: Option<String>,
-    /// Why no key vouches for it, although the gate asks for that. It is none of the runs that are asked for; but where it did
-    /// not pass, it counts against.
-    pub(super) unsigned: Option<String>,
+    /// Why it is none of the runs that are asked for, and counts against all the same where it did not pass.
+    pub(super) doubt: Option<Doubt>,
+}
+
+pub(super) enum Doubt {
+    /// No key vouches for it, although the gate asks for that.
+    Unsigned(String),
+    /// It is a copy, and what it seems to be a copy of does not count.
+    Copied(String),
+}
+
+impl Doubt {
+    pub(super) fn why(&self) -> &str {
+        let (Self::Unsigned(why) | Self::Copied(why)) = self;
+        why
+    }
 }
 
 /// Every run of the scenario, each with the reason why it does not count. In the order of their directories.
@@ -30,35 +43,56 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<Admitted<'_>> {
     let exhibits = wanted.question.inputs.exhibits.iter();
     let of_scenario: Vec<&Exhibit> =
         exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name).collect();
-    let mut copies = copies(&of_scenario, &index);
+    let copies = copies(&of_scenario, &index);
     let mut admitted: Vec<_> = of_scenario
         .into_iter()
         .map(|exhibit| {
             let why_not = match &exhibit.judged {
                 Err(why) => Some(format!("its log does not verify: {why}")),
-                Ok(run) => copies
-                    .remove(&*exhibit.directory)
-                    .or_else(|| altered(index.get(&*run.judgement.run_id)?, exhibit))
+                Ok(run) => index
+                    .get(&*run.judgement.run_id)
+                    .and_then(|entry| altered(entry, exhibit, run))
                     .or_else(|| refused(wanted, run)),
             };
-            Admitted { exhibit, why_not, unsigned: unsigned(wanted, exhibit) }
+            let copied = copies.get(&*exhibit.directory).map(|copy| Doubt::Copied(copy.why.clone()));
+            Admitted { exhibit, why_not, doubt: copied.or_else(|| unsigned(wanted, exhibit)) }
         })
         .collect();
     if let Select::Latest(n) = wanted.runs.select {
         keep_latest(&mut admitted, n as usize);
     }
+    leave_out_copies(&mut admitted, &copies);
     admitted
 }
 
+/// A copy does not count beside what it is a copy of. Where that does not count either, the copy stays in doubt: it may be the run itself,
+/// and the other one a copy that was given another date or build to hide it.
+fn leave_out_copies(admitted: &mut [Admitted<'_>], copies: &BTreeMap<&str, Copied<'_>>) {
+    let counts = |one: &&Admitted<'_>| one.why_not.is_none() && !copies.contains_key(&*one.exhibit.directory);
+    let counting: BTreeSet<&str> =
+        admitted.iter().filter(counts).map(|one| &*one.exhibit.directory).collect();
+    for one in admitted {
+        let copy = copies.get(&*one.exhibit.directory).filter(|copy| counting.contains(copy.of));
+        one.why_not = copy.map(|copy| copy.why.clone()).or(one.why_not.take());
+    }
+}
+
+/// A run that is there once more.
+struct Copied<'a> {
+    /// The directory of what it is a copy of.
+    of: &'a str,
+    why: String,
+}
+
 /// A run counts once, however often it lies there: the directories of the copies, each with what shows it. Of several that are one run,
-/// that one counts whose log is in the index as it is; else the one that was judged worse; else one that a key has signed; else the one that
-/// says that it began first. So the name of a directory chooses nothing, and no copy is newer than what it was made of. Two runs that began at the same time are two.
-fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTreeMap<&'a str, String> {
+/// that one is the original which is in the index as it is; else the one that was judged worse; else one that a key has signed; else the one
+/// that says that it began first. So the name of a directory chooses nothing, and no copy is newer than what it was made of. Two runs that began at the same time are two.
+fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTreeMap<&'a str, Copied<'a>> {
     let mut judged: Vec<(&Exhibit, &JudgedRun)> =
         exhibits.iter().filter_map(|exhibit| Some((*exhibit, exhibit.judged.as_deref().ok()?))).collect();
     judged.sort_by_key(|(exhibit, run)| {
         let id = &*run.judgement.run_id;
-        let is_indexed = index.get(id).is_some_and(|entry| entry.log_sha256 == exhibit.log_sha256);
+        let is_indexed = index.get(id).is_some_and(|entry| altered(entry, exhibit, run).is_none());
         let is_unsigned = exhibit.signers.is_empty();
         (!is_indexed, Reverse(run.judgement.verdict), is_unsigned, run.started(), id, &*exhibit.directory)
     });
@@ -67,24 +101,31 @@ fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTree
     for (exhibit, run) in judged {
         let (place, id) = (&*exhibit.directory, &*run.judgement.run_id);
         let of = |seen: &BTreeMap<&str, &'a str>, key: &str| seen.get(key).copied();
-        let log = of(&logs, &exhibit.log_sha256).map(|original| format!("its log is that of {original}"));
-        let recorded = of(&records, &exhibit.records_sha256).map(|original| {
-            format!("all that it recorded is what {original} recorded, under another header")
-        });
-        let named = of(&ids, id).map(|original| format!("it has the id of another run, {id} in {original}"));
-        if let Some(what) = log.or(recorded).or(named) {
-            copies.insert(place, format!("{what}: it is a copy"));
+        let log = of(&logs, &exhibit.log_sha256).map(|of| (of, format!("its log is that of {of}")));
+        let recorded = of(&records, &exhibit.records_sha256)
+            .map(|of| (of, format!("all that it recorded is what {of} recorded, under another header")));
+        let named = of(&ids, id).map(|of| (of, format!("it has the id of another run, {id} in {of}")));
+        if let Some((of, what)) = log.or(recorded).or(named) {
+            copies.insert(place, Copied { of, why: format!("{what}: it is a copy") });
         }
         ids.entry(id).or_insert(place);
-        logs.entry(&*exhibit.log_sha256).or_insert(place);
-        records.entry(&*exhibit.records_sha256).or_insert(place);
+        // What could not be read has no hash, and is not the same by that.
+        for (seen, hash) in [(&mut logs, &*exhibit.log_sha256), (&mut records, &*exhibit.records_sha256)] {
+            if !hash.is_empty() {
+                seen.entry(hash).or_insert(place);
+            }
+        }
     }
     copies
 }
 
-/// The index has another log for it.
-fn altered(entry: &Entry, exhibit: &Exhibit) -> Option<String> {
-    (!entry.is_unfinished() && entry.log_sha256 != exhibit.log_sha256).then(|| {
+/// The index has another log for it; of a run that did not end, another header.
+fn altered(entry: &Entry, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+    if entry.is_unfinished() {
+        let other = entry.contradicts(&run.judgement, &run.host, &run.build)?;
+        return Some(format!("its header was changed after the run began: {other}, says the index of runs"));
+    }
+    (entry.log_sha256 != exhibit.log_sha256).then(|| {
         format!(
             "its log was changed after the run: it was {} when it ended, says the index of runs",
             entry.verdict
@@ -92,10 +133,10 @@ fn altered(entry: &Entry, exhibit: &Exhibit) -> Option<String> {
     })
 }
 
-fn unsigned(wanted: Wanted<'_>, exhibit: &Exhibit) -> Option<String> {
+fn unsigned(wanted: Wanted<'_>, exhibit: &Exhibit) -> Option<Doubt> {
     let keys = &wanted.runs.signed_by;
     (!is_signed(keys, &exhibit.signers))
-        .then(|| format!("it is in no seal that is signed by {}", keys.join(" or ")))
+        .then(|| Doubt::Unsigned(format!("it is in no seal that is signed by {}", keys.join(" or "))))
 }
 
 fn refused(wanted: Wanted<'_>, run: &JudgedRun) -> Option<String> {
@@ -187,12 +228,12 @@ pub(super) fn out_of_window(wanted: Wanted<'_>, started: Option<Timestamp>) -> O
     })
 }
 
-/// Those that no key vouches for take no place among them, and none can push another one out.
+/// Those in doubt take no place among them, and none can push another one out.
 fn keep_latest(admitted: &mut [Admitted<'_>], n: usize) {
     let started = |exhibit: &Exhibit| exhibit.judged.as_ref().ok().and_then(|run| run.started());
     let mut starts: Vec<_> = admitted
         .iter()
-        .filter(|one| one.why_not.is_none() && one.unsigned.is_none())
+        .filter(|one| one.why_not.is_none() && one.doubt.is_none())
         .filter_map(|one| started(one.exhibit))
         .collect();
     starts.sort_unstable_by(|a, b| b.cmp(a));

@@ -21,13 +21,16 @@ use crate::verdict::Verdict;
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
 pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut Weighed) -> bool {
     let mut blocked = doubts(wanted, weighed);
-    let (gone, elsewhere): (Vec<&Entry>, Vec<&Entry>) = gone(wanted, found.iter().map(|one| one.exhibit))
-        .into_iter()
-        .partition(|entry| is_of_build(wanted, entry));
+    let exhibits: Vec<&Exhibit> = found.iter().map(|one| one.exhibit).collect();
+    let (gone, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
+        gone(wanted, &exhibits).into_iter().partition(|entry| is_of_build(wanted, entry));
     let is_bad = |entry: &&Entry| entry.verdict != Verdict::Pass.word();
     let bad = gone.iter().copied().filter(is_bad).count();
     let unfinished = gone.iter().filter(|entry| entry.is_unfinished()).count();
-    let beside = elsewhere.into_iter().filter(is_bad).count();
+    // What is there and did not pass is counted among those that do not count.
+    let hidden = || found.iter().filter(|one| super::is_hidden(wanted, one));
+    let is_shown = |entry: &&Entry| hidden().any(|one| is_at(&one.exhibit.directory, entry));
+    let beside = elsewhere.into_iter().filter(|entry| is_bad(entry) && !is_shown(entry)).count();
     if beside > 0 {
         weighed.runs_beside += beside;
         weighed.notes.push(format!(
@@ -66,15 +69,22 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut We
 }
 
 /// Entries of runs that would count, as far as the index says, and are not there; also those of other builds.
-fn gone<'a>(wanted: Wanted<'a>, found: impl Iterator<Item = &'a Exhibit> + Clone) -> Vec<&'a Entry> {
-    // A run is there with the log that it ended with, and one that has not ended with its directory.
-    let logs: BTreeSet<&str> = found.clone().map(|exhibit| &*exhibit.log_sha256).collect();
-    let ongoing = wanted.question.inputs.ongoing.iter().map(String::as_str);
-    let places: Vec<&str> = found.map(|exhibit| &*exhibit.directory).chain(ongoing).collect();
-    // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that.
+fn gone<'a>(wanted: Wanted<'a>, found: &[&Exhibit]) -> Vec<&'a Entry> {
+    // A run is there with the log that it ended with, and one that has not ended with its directory and the header that it began with.
+    let logs: BTreeSet<&str> = found.iter().map(|exhibit| &*exhibit.log_sha256).collect();
+    let ongoing = &wanted.question.inputs.ongoing;
+    // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that. A log that cannot be
+    // judged keeps the evidence open by itself.
+    let has_begun_as = |exhibit: &Exhibit, entry: &Entry| match &exhibit.judged {
+        Ok(run) => entry.contradicts(&run.judgement, &run.host, &run.build).is_none(),
+        Err(_) => true,
+    };
     let is_there = |entry: &Entry| {
         if entry.is_unfinished() {
-            places.iter().any(|place| is_at(place, entry))
+            ongoing.iter().any(|place| is_at(place, entry))
+                || found
+                    .iter()
+                    .any(|exhibit| is_at(&exhibit.directory, entry) && has_begun_as(exhibit, entry))
         } else {
             logs.contains(&*entry.log_sha256)
         }
@@ -95,9 +105,9 @@ pub(super) struct Lost {
 
 pub(super) fn lost(wanted: Wanted<'_>) -> Lost {
     let exhibits = wanted.question.inputs.exhibits.iter();
-    let found = exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name);
-    let is_unreadable = found.clone().any(|exhibit| is_unreadable(wanted, exhibit));
-    let bad = gone(wanted, found).into_iter().filter(|entry| entry.verdict != Verdict::Pass.word());
+    let found: Vec<&Exhibit> = exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name).collect();
+    let is_unreadable = found.iter().any(|exhibit| is_unreadable(wanted, exhibit));
+    let bad = gone(wanted, &found).into_iter().filter(|entry| entry.verdict != Verdict::Pass.word());
     let of_build: Vec<&Entry> = bad.filter(|entry| is_of_build(wanted, entry)).collect();
     Lost {
         newest: of_build.iter().filter_map(|entry| entry.started_utc.parse().ok()).max(),
