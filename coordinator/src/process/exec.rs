@@ -16,7 +16,7 @@ mod wait;
 pub(super) use group::Group;
 pub use spool::{Room, Spool};
 pub(super) use start::{enter, spawn};
-pub(super) use streams::never_waits;
+pub(super) use streams::{TURN, capacity, never_waits};
 pub(super) use wait::{pause, wait_for};
 
 use super::pidfd;
@@ -328,7 +328,8 @@ impl<'a> Running<'a> {
             self.kill_at
         });
         // What the pipes hold now. No wait for their end: a process that has left the group may hold them open.
-        self.read(room, watcher);
+        self.stdout.read_rest(room, |bytes| watcher.output(Stream::Stdout, bytes));
+        self.stderr.read_rest(room, |bytes| watcher.output(Stream::Stderr, bytes));
         let [out, err] = read_back;
         if let Some(path) = out {
             self.stdout.read_file(path, room.max);

@@ -1,6 +1,7 @@
 //! One process of an agent program: what it is asked, what it answers, its log.
 
 mod end;
+mod unread;
 
 use super::fault::AgentFault;
 use super::line::{Line, Marks, Reply, STRAY_MAX};
@@ -8,7 +9,9 @@ use crate::config;
 use crate::os::clock::now_ns;
 use crate::os::identity::Identity;
 use crate::os::stop::Stop;
-use crate::process::exec::{ExecError, Group, Stream, Watcher, enter, never_waits, spawn, wait_for};
+use crate::process::exec::{
+    ExecError, Group, Stream, TURN, Watcher, capacity, enter, never_waits, spawn, wait_for,
+};
 use crate::process::fork::own_session;
 use crate::process::pidfd;
 use crate::process::reap::HowEnded;
@@ -21,6 +24,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
+use unread::Unread;
 
 /// The watcher of a busy program is asked this often whether to stop it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,9 +32,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const START_LOOK: Duration = Duration::from_millis(5);
 /// Bytes that are kept of the end of a program's log.
 pub(super) const LOG_MAX: usize = 2048;
-/// Most bytes that are read in one turn: a program that keeps writing must not hold up its reader. No pipe of an ordinary
-/// user holds more.
-const TURN: usize = 1 << 20;
 /// How many ids of earlier tasks are remembered: a second answer to one of them is ignored, and fails no task.
 const EARLIER_MAX: usize = 16;
 
@@ -97,10 +98,8 @@ pub(super) struct Process {
     is_deaf: bool,
     stdout: ChildStdout,
     stderr: ChildStderr,
-    /// Read from stdout and not used yet.
-    buffer: Vec<u8>,
-    /// Bytes of it that have no line end.
-    searched: usize,
+    /// Of what came on stdout.
+    buffer: Unread,
     /// The rest of the line that comes on stdout is part of the log: what the line shows of an answer so far.
     stray_line: Option<Marks>,
     log: VecDeque<u8>,
@@ -150,8 +149,7 @@ impl Process {
             is_deaf: false,
             stdout: child.stdout.take().expect("`start` asks for a pipe"),
             stderr: child.stderr.take().expect("`start` asks for a pipe"),
-            buffer: Vec::new(),
-            searched: 0,
+            buffer: Unread::default(),
             stray_line: None,
             log: VecDeque::new(),
             started_ns: now_ns(),
@@ -208,7 +206,7 @@ impl Process {
     pub(super) fn is_waiting(&mut self) -> bool {
         let ended = self.group.leader_has_ended();
         let open = self.read(&mut |_| ());
-        while let Some(line) = self.next_line() {
+        while let Some(line) = self.buffer.next_line() {
             self.stray_line = None;
             self.note(&line);
         }
@@ -253,7 +251,7 @@ impl Process {
                 break Turn::Answered(self.answered(reply, delivery.begun_ns.unwrap_or_else(now_ns)));
             }
             if ended || !open {
-                break self.gone(&delivery, id)?;
+                break self.gone(&delivery, id, watcher)?;
             }
             if self.is_deaf() && !self.has_read(&delivery) {
                 break Turn::NotRead(None);
@@ -302,7 +300,7 @@ impl Process {
 
     /// The answer to the task with this id, if it is there. Everything before it is used up.
     fn reply(&mut self, id: &str, watcher: &mut impl Watcher) -> Result<Option<Reply>, AgentFault> {
-        while let Some(line) = self.next_line() {
+        while let Some(line) = self.buffer.next_line() {
             let text = &line[..line.len() - 1];
             if let Some(mut marks) = self.stray_line.take() {
                 marks.look(&line, id);
@@ -324,9 +322,9 @@ impl Process {
         }
         if self.buffer.len() > self.line_max.min(STRAY_MAX) {
             // It may be an answer only if it is an object.
-            if self.stray_line.is_some() || !self.buffer.trim_ascii_start().starts_with(b"{") {
+            if self.stray_line.is_some() || !self.buffer.bytes().trim_ascii_start().starts_with(b"{") {
                 let mut marks = self.stray_line.take().unwrap_or_default();
-                marks.look(&self.buffer, id);
+                marks.look(self.buffer.bytes(), id);
                 self.skip_line();
                 self.stray_line = Some(marks);
             } else if self.buffer.len() > self.line_max {
@@ -336,21 +334,9 @@ impl Process {
         Ok(None)
     }
 
-    /// The next whole line from stdout, with its end.
-    fn next_line(&mut self) -> Option<Vec<u8>> {
-        let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let rest = self.buffer.split_off(self.searched + at + 1);
-        self.searched = 0;
-        Some(std::mem::replace(&mut self.buffer, rest))
-    }
-
     /// Moves the beginning of a line that is too long to the log; the rest of the line follows it.
     fn skip_line(&mut self) {
-        let line = std::mem::take(&mut self.buffer);
-        self.searched = 0;
+        let line = self.buffer.take();
         self.note(&line);
         self.stray_line.get_or_insert_default();
     }
@@ -418,7 +404,7 @@ impl Process {
         while self.buffer.len() <= most {
             match self.stdout.read(&mut bytes) {
                 Ok(0) => return false,
-                Ok(n) => self.buffer.extend_from_slice(&bytes[..n]),
+                Ok(n) => self.buffer.extend(&bytes[..n]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(_) => return false,
@@ -427,14 +413,37 @@ impl Process {
         true
     }
 
+    /// As [`Self::read`], and the answer to the task with this id, if it is there. Of a program that has ended: everything that
+    /// it has left in its pipe is read, up to the answer, and no more. Another process may still write there.
+    fn rest(&mut self, id: &str, watcher: &mut impl Watcher) -> Result<Option<Reply>, AgentFault> {
+        let mut left = capacity(&self.stdout);
+        loop {
+            let before = self.buffer.len();
+            self.read(&mut |bytes| watcher.output(Stream::Stderr, bytes));
+            let more = self.buffer.len() - before;
+            if let Some(reply) = self.reply(id, watcher)? {
+                return Ok(Some(reply));
+            }
+            if more == 0 || more >= left {
+                return Ok(None);
+            }
+            left -= more;
+        }
+    }
+
+    /// As [`Self::read`], of its stderr.
     fn read_stderr(&mut self, each: &mut dyn FnMut(&[u8])) {
         let mut bytes = [0; 8192];
-        while let Ok(n @ 1..) = self.stderr.read(&mut bytes) {
+        let mut taken = 0;
+        while taken < TURN
+            && let Ok(n @ 1..) = self.stderr.read(&mut bytes)
+        {
             each(&bytes[..n]);
             self.note(&bytes[..n]);
             if n < bytes.len() {
                 break;
             }
+            taken += n;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Real agents: the examples, and some that misbehave.
 
 mod answers;
+mod floods;
 
 use super::process::LOG_MAX;
 use super::*;

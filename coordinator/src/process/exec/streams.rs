@@ -7,9 +7,14 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-/// Most bytes that are read from a pipe in one turn: a command that keeps writing must not hold up its reader. No pipe of
-/// an ordinary user holds more.
-const TURN: usize = 1 << 20;
+/// Most bytes that are read from a pipe in one turn: a process that keeps writing must not hold up its reader.
+pub(in crate::process) const TURN: usize = 1 << 20;
+
+/// Bytes that a pipe holds at most: more of what its writers have left there by now, there cannot be.
+pub(in crate::process) fn capacity(pipe: &impl AsFd) -> usize {
+    // Root may have made it larger than a turn.
+    rustix::pipe::fcntl_getpipe_size(pipe).map_or(TURN, |size| size.max(TURN))
+}
 
 /// Makes reads and writes at this end return at once.
 pub(in crate::process) fn never_waits(end: &impl AsFd) -> io::Result<()> {
@@ -36,12 +41,22 @@ impl<R: Read + AsFd> Kept<R> {
         Ok(Self { from, what, bytes: Vec::new(), dropped: false, file, failed: None })
     }
 
-    /// Reads what is there now, and keeps what there is room for. `each` gets everything.
-    pub(super) fn read(&mut self, room: Room<'_>, mut each: impl FnMut(&[u8])) {
+    /// Reads what is there now, [`TURN`] at most, and keeps what there is room for. `each` gets everything.
+    pub(super) fn read(&mut self, room: Room<'_>, each: impl FnMut(&[u8])) {
+        self.read_up_to(TURN, room, each);
+    }
+
+    /// As [`Self::read`], all of what is there now.
+    pub(super) fn read_rest(&mut self, room: Room<'_>, each: impl FnMut(&[u8])) {
+        let most = self.from.as_ref().map_or(0, capacity);
+        self.read_up_to(most, room, each);
+    }
+
+    fn read_up_to(&mut self, most: usize, room: Room<'_>, mut each: impl FnMut(&[u8])) {
         let mut buffer = [0; 8192];
         let mut taken = 0;
         while let Some(from) = &mut self.from
-            && taken < TURN
+            && taken < most
         {
             match from.read(&mut buffer) {
                 Ok(0) => self.from = None,

@@ -66,6 +66,47 @@ fn output_is_bounded_and_says_so() {
     assert_eq!(ended.how, HowEnded::Exited(0));
 }
 
+/// Looks when the command has ended, and not before.
+struct Late(Option<Identity>);
+
+impl Watcher for Late {
+    fn started(&mut self, identity: Identity) {
+        self.0 = Some(identity);
+    }
+
+    fn stop(&mut self) -> Option<StopReason> {
+        while self.0.is_some_and(|command| command.is_alive()) {
+            std::thread::yield_now();
+        }
+        None
+    }
+}
+
+#[test]
+fn output_is_whole_from_the_largest_pipe_that_a_command_can_have() {
+    let python = std::process::Command::new("python3").arg("--version").output();
+    let has_python = python.is_ok_and(|output| output.status.success());
+    if !crate::process::skips::has_or_skips("python3, to make a pipe larger", has_python) {
+        return;
+    }
+    // 1031 is F_SETPIPE_SZ, and 1032 F_GETPIPE_SZ. With CAP_SYS_RESOURCE, it ends with far more in its pipe than is read in
+    // one turn.
+    let script = "import fcntl, os
+for size in 8 << 20, 1 << 20:
+    try:
+        fcntl.fcntl(1, 1031, size)
+        break
+    except OSError:
+        pass
+size = fcntl.fcntl(1, 1032)
+os.write(2, b'%d' % size)
+os.write(1, b'x' * size)";
+    let job = Job::plain(&[b"python3", b"-c", script.as_bytes()], Stop::default());
+    let ended = run(&job, FAR, 16 << 20, &mut Late(None)).unwrap();
+    let size: usize = String::from_utf8(ended.stderr).unwrap().parse().unwrap();
+    assert_eq!((ended.stdout.len(), ended.truncated, ended.how), (size, false, HowEnded::Exited(0)));
+}
+
 #[test]
 fn output_is_heard_before_the_command_ends() {
     // It ends only because somebody has heard it.

@@ -1,6 +1,6 @@
 //! The end of an agent program: seen, asked for, waited for.
 
-use super::{AgentFault, Answered, Delivery, Line, Process, Turn, nanos};
+use super::{AgentFault, Answered, Delivery, Line, Process, Turn, Unread, nanos};
 use crate::os::clock::now_ns;
 use crate::process::exec::{Watcher, pause};
 use crate::process::reap::HowEnded;
@@ -14,12 +14,21 @@ const REAP_LOOK: Duration = Duration::from_millis(2);
 
 impl Process {
     /// Why there will be no answer: the program has ended, or ends in a moment, or has closed its stdout.
-    pub(super) fn gone(&mut self, delivery: &Delivery<'_>, id: &str) -> Result<Turn, AgentFault> {
+    /// Unless the answer is among what it has left.
+    pub(super) fn gone(
+        &mut self,
+        delivery: &Delivery<'_>,
+        id: &str,
+        watcher: &mut impl Watcher,
+    ) -> Result<Turn, AgentFault> {
         let until = now_ns() + nanos(ENDING_MAX);
         while !self.group.leader_has_ended() && now_ns() < until {
             pause(REAP_LOOK);
         }
-        self.read(&mut |_| ());
+        if let Some(reply) = self.rest(id, watcher)? {
+            let begun_ns = delivery.begun_ns.unwrap_or_else(now_ns);
+            return Ok(Turn::Answered(self.answered(reply, begun_ns)));
+        }
         let log = self.log_line();
         if !self.group.leader_has_ended() {
             return Err(AgentFault::Closed { log });
@@ -42,9 +51,8 @@ impl Process {
         if self.stray_line.is_some() || self.buffer.len() > self.line_max {
             return None;
         }
-        let Ok(Line::Reply(reply)) = Line::parse(&self.buffer, id) else { return None };
-        self.buffer.clear();
-        self.searched = 0;
+        let Ok(Line::Reply(reply)) = Line::parse(self.buffer.bytes(), id) else { return None };
+        self.buffer = Unread::default();
         let begun_ns = delivery.begun_ns.unwrap_or_else(now_ns);
         Some(self.answered(reply, begun_ns))
     }
@@ -89,8 +97,7 @@ impl Process {
     /// Reads its output meanwhile, so that nothing ever waits for that.
     fn drain_until(&mut self, is_done: impl Fn(&Self) -> bool, mut until_ns: impl FnMut() -> u64) {
         while !is_done(self) && now_ns() < until_ns() {
-            self.buffer.clear();
-            self.searched = 0;
+            self.buffer = Unread::default();
             self.read(&mut |_| ());
             pause(REAP_LOOK);
         }

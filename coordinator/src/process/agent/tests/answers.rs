@@ -109,3 +109,40 @@ fn a_last_answer_needs_no_line_end_and_half_of_one_is_none() {
         "exited with status 3 with the task in hand",
     );
 }
+
+/// Looks when the agent has ended, and not before.
+struct Late(Option<Identity>);
+
+impl Watcher for Late {
+    fn started(&mut self, identity: Identity) {
+        self.0 = Some(identity);
+    }
+
+    fn stop(&mut self) -> Option<StopReason> {
+        while self.0.is_some_and(|agent| agent.is_alive()) {
+            std::thread::yield_now();
+        }
+        None
+    }
+}
+
+#[test]
+fn an_answer_behind_a_long_log_counts_though_its_agent_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("said").display().to_string();
+    for last in ["", "; echo more log"] {
+        let script = format!("id; {{ yes log | head -c 40000; ok 7{last}; }} > {file}; exec cat {file}");
+        let mut agent = speaker(&script);
+        for started in 1..3 {
+            let answered =
+                agent.ask(&Request { id: "1.1.1", attempt: 1, task: b"1" }, &FOREVER, &mut Late(None));
+            assert_eq!(answered.unwrap().reply, Reply::Done(b"7".to_vec()));
+            assert_eq!(agent.started(), started);
+        }
+    }
+    // Without its line's end, too.
+    let script = format!("id; {{ yes log | head -c 40000; ok 7 | tr -d '\\n'; }} > {file}; exec cat {file}");
+    let answered =
+        speaker(&script).ask(&Request { id: "1.1.1", attempt: 1, task: b"1" }, &FOREVER, &mut Late(None));
+    assert_eq!(answered.unwrap().reply, Reply::Done(b"7".to_vec()));
+}
