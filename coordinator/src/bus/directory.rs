@@ -17,7 +17,7 @@ use super::memory::{self, Available};
 use super::shape::FleetShape;
 use super::view::{Control, Region, Stamped, peek_owner};
 use crate::os::identity::{Identity, Presence, boot_id, namespace};
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::{AtFlags, CWD, FsWord};
 use rustix::io::Errno;
 use std::fs;
 use std::io;
@@ -28,6 +28,19 @@ use std::path::{Path, PathBuf};
 pub const SHM: &str = "/dev/shm";
 /// How their directories' names begin.
 pub const PREFIX: &str = "coord";
+/// File systems that no other host shares: tmpfs, ramfs, those of disks, and that of containers.
+const LOCAL: [FsWord; 9] = [
+    0x0102_1994,
+    0x8584_58f6,
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0xf2f5_2010,
+    0x2fc1_2fc1,
+    0xca45_1a4e,
+    0x794c_7630,
+];
+
 /// In a fleet's directory.
 const CONTROL: &str = "control";
 const PREFIX_OF_REGION: &str = "c";
@@ -205,23 +218,23 @@ pub struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     Alive(Identity),
-    /// No process has its pid and start time, or the machine has been booted since.
+    /// No process has its pid and start time.
     Dead(Identity),
-    /// It is of another pid or time namespace, where its pid and start time mean another process: it is left alone.
+    /// It is of another pid or time namespace, or may be of another host, where its pid and start time mean another process: it
+    /// is left alone.
     Elsewhere,
     /// The directory does not name it, or the process cannot be checked: it is left alone.
     Unknown,
 }
 
 impl Owner {
-    fn of(identity: Identity, boot: u128, its_namespace: u64) -> Self {
+    /// Of the directory `dir`; `boot` is `None` if it does not say.
+    fn of(identity: Identity, boot: Option<u128>, its_namespace: u64, dir: &Path) -> Self {
         // 0 where `/proc` cannot be read: then nothing is proven.
-        if boot == 0 || boot_id() == 0 {
+        if boot == Some(0) || boot_id() == 0 {
             return Self::Unknown;
         }
-        if boot != boot_id() {
-            return Self::Dead(identity);
-        }
+        // First: a container may have a boot id of its own.
         match namespace() {
             0 => return Self::Unknown,
             own if own != its_namespace => return Self::Elsewhere,
@@ -231,10 +244,17 @@ impl Owner {
         match identity.presence() {
             _ if identity.pid == 0 => Self::Unknown,
             Presence::Alive => Self::Alive(identity),
+            // Every host has the same first namespaces. Where no other can be, the machine has been booted since.
+            Presence::Gone if boot != Some(boot_id()) && !is_of_this_host(dir) => Self::Elsewhere,
             Presence::Gone => Self::Dead(identity),
             Presence::Unknown => Self::Unknown,
         }
     }
+}
+
+/// Whether only processes of this host can have made the directory: it is in memory, or on a disk that one host has at a time.
+fn is_of_this_host(dir: &Path) -> bool {
+    rustix::fs::statfs(dir).is_ok_and(|found| LOCAL.contains(&found.f_type))
 }
 
 /// Every fleet of this user's under `root`, whole or half-made, in the order of names.
@@ -267,7 +287,7 @@ pub fn find(root: &Path) -> io::Result<Vec<Found>> {
             (Some(id), _) => (id, owner_of(&path)),
             (None, Some(rest)) => {
                 let Some((id, owner)) = rest.rsplit_once('.') else { continue };
-                (id, staged_owner(owner))
+                (id, staged_owner(owner, &path))
             }
             (None, None) => continue,
         };
@@ -292,13 +312,13 @@ pub fn remove_half_made(dir: &Path, owner: Identity) -> Option<PathBuf> {
 
 fn owner_of(dir: &Path) -> Owner {
     match peek_owner(&control_path(dir)) {
-        Ok((owner, boot, its_namespace)) => Owner::of(owner, boot, its_namespace),
+        Ok((owner, boot, its_namespace)) => Owner::of(owner, Some(boot), its_namespace, dir),
         Err(_) => Owner::Unknown,
     }
 }
 
-/// /dev/shm does not outlive a boot, so the temporary name needs no boot id.
-fn staged_owner(text: &str) -> Owner {
+/// The temporary name has no boot id: /dev/shm does not outlive a boot.
+fn staged_owner(text: &str, dir: &Path) -> Owner {
     let mut parts = text.split('-').map(str::parse::<u64>);
     let (Some(Ok(pid)), Some(Ok(start_ticks)), Some(Ok(its_namespace)), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -306,5 +326,5 @@ fn staged_owner(text: &str) -> Owner {
         return Owner::Unknown;
     };
     let Ok(pid) = u32::try_from(pid) else { return Owner::Unknown };
-    Owner::of(Identity { pid, start_ticks }, boot_id(), its_namespace)
+    Owner::of(Identity { pid, start_ticks }, None, its_namespace, dir)
 }

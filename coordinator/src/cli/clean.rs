@@ -75,8 +75,8 @@ pub(super) fn main(args: &Args) -> u8 {
         match fleet.owner {
             Owner::Alive(_) => {}
             Owner::Elsewhere => print::warn(format!(
-                "{path} is owned in another pid or time namespace, and whether its supervisor is alive cannot be checked \
-                 here; left alone: run `clean` there"
+                "{path} is owned in another pid or time namespace, or on another host, and whether its supervisor is alive \
+                 cannot be checked here; left alone: run `clean` there"
             )),
             Owner::Unknown => {
                 print::warn(format!("{path} does not name its supervisor; left alone"));

@@ -339,11 +339,12 @@ fn replay_one(path: &Path, really: bool) -> Result<Vec<PathBuf>, Option<String>>
     let groups = match read {
         // Nothing was written, so nothing was made.
         None => Vec::new(),
-        Some(read) if read.boot_id != boot_id => Vec::new(),
+        // First: a container may have a boot id of its own.
         Some(read) if read.namespace != namespace => return Err(Some(ELSEWHERE.to_owned())),
         Some(Read { pid, start_ticks, .. }) if (Identity { pid, start_ticks }).is_alive() => {
             return Err(None);
         }
+        Some(read) if read.boot_id != boot_id => Vec::new(),
         Some(read) => read.groups,
     };
     let there: Vec<&Group> = groups.iter().filter(|group| group.dir().exists()).collect();
