@@ -12,13 +12,14 @@ mod coordinators;
 pub mod dead_letters;
 pub mod events;
 pub mod launch;
-mod left;
+pub(crate) mod left;
 mod missing;
 pub mod operator;
 pub mod orders;
 mod outcome;
 pub mod status;
 mod task;
+mod withdraw;
 
 use crate::bus::directory::control_path;
 use crate::bus::error::BusError;

@@ -59,6 +59,8 @@ pub(super) struct Link {
     pub(super) lost: Option<Failure>,
     /// Tasks that are not published yet.
     pub(super) staged: u32,
+    /// Some were withdrawn: nothing is sent any more.
+    pub(super) is_withdrawn: bool,
     /// Records before this one were taken, or are known to be left over.
     left_until: u64,
 }
@@ -107,8 +109,13 @@ impl Link {
             repeated: 0,
             lost: None,
             staged: 0,
+            is_withdrawn: false,
             left_until: client.coordinator(index).own.left_until.load(Ordering::Acquire),
         })
+    }
+
+    fn takes_tasks(&self) -> bool {
+        self.lost.is_none() && !self.is_withdrawn
     }
 
     /// Whether its coordinator lives, whatever its place says: a parent writes a death only when the kernel has told it.
@@ -172,7 +179,7 @@ impl Client {
         let mut full = false;
         for at in 0..count {
             let index = (turn + at) % count;
-            let Some(link) = self.links[index].as_ref().filter(|link| link.lost.is_none()) else { continue };
+            let Some(link) = self.links[index].as_ref().filter(|link| link.takes_tasks()) else { continue };
             let entry = self.control.coordinator(index as u32);
             if entry.retire.load(Ordering::Acquire) != 0 {
                 continue;
@@ -209,7 +216,7 @@ impl Client {
         header: &TaskHeader,
         body: &[u8],
     ) -> Result<u64, SendError> {
-        let Some(link) = self.links[index as usize].as_mut().filter(|link| link.lost.is_none()) else {
+        let Some(link) = self.links[index as usize].as_mut().filter(|link| link.takes_tasks()) else {
             return Err(SendError::DeadRecipient);
         };
         if link.ledger.in_flight >= link.last_answers.len() as u64 {

@@ -2,12 +2,18 @@
 
 use super::SnapshotError;
 use super::journal::{Ended, Entry, Journal};
-use super::record::{Body, OpenTask, Progress};
+use super::record::{Body, LINE_BYTES_MAX, OpenTask, Progress};
 use crate::client::{Address, Client, Event, Failure, SendError, Task, Terms, WorkerRef};
+use crate::config::PAYLOAD_MAX;
 use crate::wire::TaskId;
 use std::collections::HashMap;
 use std::time::Duration;
 use thiserror::Error;
+
+/// Bytes of the name of a task. With the largest body, the record of such a task has room in a line.
+const NAME_MAX: usize = 1 << 16;
+
+const _: () = assert!(6 * (PAYLOAD_MAX as usize + NAME_MAX) + (1 << 16) < LINE_BYTES_MAX);
 
 #[derive(Debug, Error)]
 pub enum SubmitError {
@@ -40,6 +46,12 @@ impl Journaled {
         tag: u64,
         name: Option<&str>,
     ) -> Result<TaskId, SubmitError> {
+        if name.is_some_and(|name| name.len() > NAME_MAX) {
+            let why = format!("a name has more than {NAME_MAX} bytes");
+            let path = self.journal.path().to_owned();
+            return Err(SnapshotError::Refused { path, what: "note a task", why }.into());
+        }
+        // Once it is submitted, the next flush publishes it: it must be noted by then.
         let id = self.client.submit(address, task, terms, tag)?;
         let entry = self.journal.accepted(&OpenTask::of(id, address, task, terms, name))?;
         self.entries.insert(id, entry);

@@ -353,6 +353,9 @@ impl Run {
 
     /// Cancels the tasks that are still running: they are not to go on without a client.
     fn cancel_rest(&mut self, client: &mut Client) {
+        // What was not published could not be noted: a cancellation would take it along.
+        let withdrawn = client.withdraw();
+        self.again.extend(withdrawn.iter().filter_map(|turn| self.in_flight.remove(turn)));
         let begun = Instant::now();
         while begun.elapsed() < LEAVE_MAX && !self.in_flight.is_empty() && !client.is_lost() {
             self.cancel(client);

@@ -45,6 +45,42 @@ fn one_after_another_gives_tasks_to_a_fleet_and_each_hears_of_its_own() {
 }
 
 #[test]
+fn a_task_that_cannot_be_noted_is_not_seen_by_the_fleet() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 2, &["--payload-max", "65536"]);
+    desk.write("inputs", format!("1\n2\n{}\n", "x".repeat(30_000)));
+    let script = "echo $0 >> begun; [ $0 != 2 ] || sleep 1000";
+    // In blocks of 512 or 1024 bytes: no room for the third task in the journal of the fleet's clients.
+    let limited = "ulimit -f 16; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            limited,
+            PROGRAM,
+            "submit",
+            "test",
+            "--inputs",
+            "inputs",
+            "--results",
+            "out",
+            "--grace",
+            "1ms",
+        ])
+        .args(["--", "sh", "-c", script])
+        .current_dir(desk.dir.path())
+        .env("COORDINATOR_SHM_DIR", desk.shm.path())
+        .output()
+        .unwrap();
+    Ended::of(&output).with(20).says(&["clients: cannot append to it"]);
+    assert_eq!(desk.last("out")["1"]["status"], "ok");
+    wait_until("the second is cancelled", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
+    });
+    assert_eq!((status::of(&up.dir).unwrap().ledger().accepted, desk.lines("begun").len()), (2, 2));
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn what_cannot_be_submitted_is_refused() {
     let desk = Desk::new();
     desk.write("inputs", "1\n");
