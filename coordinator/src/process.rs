@@ -24,4 +24,4 @@ pub mod worker;
 
 #[cfg(test)]
 #[path = "../tests/suite/support/skips.rs"]
-mod skips;
+pub(crate) mod skips;

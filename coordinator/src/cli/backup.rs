@@ -1,12 +1,14 @@
 //! `coordinator backup`.
 
 use super::choose::fleet;
+use super::shown::counted;
 use super::{FAILED, OK, Place, UNFIT, print};
 use crate::bus::directory::Owner;
 use crate::client::operator::{OperatorError, OperatorLock};
-use crate::snapshot::backup::{Taken, take};
+use crate::snapshot::backup::{Taken, Unwritten, take};
 use crate::snapshot::record::Progress;
 use crate::snapshot::{output, write_snapshot};
+use crate::wire::TaskId;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,10 +65,14 @@ pub(super) fn main(args: &Args) -> u8 {
         }
     };
     drop(lock);
-    let copied = output::copy(&args.file, &mut taken.snapshot);
-    let bytes = match copied.and_then(|()| write_snapshot(&args.file, &taken.snapshot)) {
-        Ok(bytes) => {
-            output::tidy(&args.file, &taken.snapshot);
+    let mut fleet = None;
+    let mut unwritten = || fleet.get_or_insert_with(|| Unwritten::of(&found.path)).as_ref().ok()?.tasks();
+    let written = output::copy(&args.file, &mut taken.snapshot, &mut unwritten)
+        .and_then(|copied| Ok((write_snapshot(&args.file, &taken.snapshot)?, copied)));
+    let bytes = match written {
+        Ok((bytes, copied)) => {
+            report_lost(&copied.lost);
+            copied.keep(&taken.snapshot);
             bytes
         }
         Err(error) => {
@@ -85,6 +91,16 @@ pub(super) fn main(args: &Args) -> u8 {
         ));
     }
     print::output(summary(args, &found.id, &taken, bytes).as_bytes()).err().unwrap_or(OK)
+}
+
+/// Output that could not be copied.
+fn report_lost(lost: &[(TaskId, String)]) {
+    if let Some((id, why)) = lost.first() {
+        print::warn(format!(
+            "the output of {} is not in the backup, and a restore says that it is lost: of task {id}, {why}",
+            counted(lost.len() as u64, "unreported answer")
+        ));
+    }
 }
 
 fn summary(args: &Args, name: &str, taken: &Taken, bytes: u64) -> String {

@@ -2,7 +2,7 @@
 
 use super::{Client, SendError, TaskId};
 use crate::bus::copy::copy_out;
-use crate::bus::ring::{HEADER, Record};
+use crate::bus::ring::{HEADER, Record, RingError};
 use crate::bus::slot::TableEntry;
 use crate::bus::sync::Ordering;
 use crate::bus::view::Region;
@@ -73,6 +73,13 @@ fn temporary_of(pid: u32) -> Option<PathBuf> {
     let found =
         environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"TMPDIR="))?;
     Some(PathBuf::from(OsStr::from_bytes(found)))
+}
+
+/// The tasks of a region whose answers no client has taken, or that are to be answered. In the order in which a task moves on.
+pub(crate) fn unanswered(region: Region) -> Result<HashSet<TaskId>, RingError> {
+    let mut found: HashSet<TaskId> = region.table().iter().filter_map(task_of).collect();
+    found.extend(region.client_up().unread()?.iter().filter_map(answered));
+    Ok(found)
 }
 
 fn unread_answers(region: Region) -> Vec<Record> {

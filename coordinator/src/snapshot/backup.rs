@@ -7,15 +7,19 @@
 
 use super::Snapshot;
 use super::record::{Counters, DeadLetter, Header, Kind};
-use crate::bus::directory::region_path;
+use crate::bus::directory::{control_path, region_path};
 use crate::bus::error::BusError;
 use crate::bus::slot::{Life, Stage};
 use crate::bus::sync::{AtomicU64, Ordering, full_fence};
 use crate::bus::view::{Control, Region};
+use crate::client::left::unanswered;
 use crate::client::operator::OperatorLock;
 use crate::os::clock::{now_ns, unix_ns};
 use crate::os::identity::Identity;
+use crate::wire::TaskId;
 use crate::wire::place::PlaceId;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -233,6 +237,39 @@ impl Regions<'_> {
     fn others(&mut self, before: &[(u32, u32)]) -> Result<Vec<u32>, BusError> {
         let now = self.epochs()?;
         Ok(now.into_iter().filter(|one| !before.contains(one)).map(|(index, _)| index).collect())
+    }
+}
+
+/// A fleet that was backed up, looked at once more: whose results are still to be written.
+#[derive(Debug)]
+pub struct Unwritten {
+    dir: PathBuf,
+    regions: Vec<Region>,
+}
+
+impl Unwritten {
+    /// # Errors
+    /// The fleet cannot be read.
+    pub fn of(dir: &Path) -> Result<Self, BusError> {
+        let control = Control::attach(&control_path(dir))?;
+        let region = |index: u32| {
+            let path = region_path(dir, index);
+            path.exists().then(|| Region::attach(&path, control.stamped(), index))
+        };
+        let regions: Result<_, _> = (0..control.shape().coordinators()).filter_map(region).collect();
+        Ok(Self { dir: dir.to_owned(), regions: regions? })
+    }
+
+    /// The tasks that no client has taken the answer of, or that a client has not noted as written; `None` if that cannot be
+    /// found out.
+    pub fn tasks(&self) -> Option<HashSet<TaskId>> {
+        let mut found = HashSet::new();
+        for region in &self.regions {
+            found.extend(unanswered(*region).ok()?);
+        }
+        // After the regions: a client notes a task of an earlier one before it acknowledges the answer.
+        found.extend(super::clients::unwritten_in(&self.dir).ok()?);
+        Some(found)
     }
 }
 

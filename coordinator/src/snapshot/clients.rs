@@ -172,6 +172,18 @@ fn remove_unfinished(dir: &Path, journal: &Path) {
     }
 }
 
+/// The tasks whose results the clients of the fleet in `dir` have not noted as written; none if they keep no journal.
+///
+/// # Errors
+/// The journal cannot be read.
+pub(super) fn unwritten_in(dir: &Path) -> Result<HashSet<TaskId>, SnapshotError> {
+    let path = clients_path(dir);
+    match path.try_exists() {
+        Ok(false) => Ok(HashSet::new()),
+        _ => Ok(replay(&path)?.open.into_values().map(|task| task.id).collect()),
+    }
+}
+
 /// What the clients of the fleet in `dir` call their tasks, and the answers that are kept for them; none if they keep no
 /// journal, or if it cannot be read.
 pub(super) fn left_in(dir: &Path) -> HashMap<TaskId, Left> {

@@ -1,17 +1,25 @@
 //! Output that a backup's answers name in files of the fleet: copied into a directory beside the backup, since the fleet's
 //! own goes with it.
+//!
+//! The directory may hold files of the user's. None is touched but copies that the backup replaced here had named.
+
+mod dir;
 
 use super::error::SnapshotError;
-use super::file::Snapshot;
+use super::file::{Snapshot, read_snapshot};
 use super::record::{AnswerRecord, Untold};
 use crate::wire::spooled::{Part, Spooled, name_of};
 use crate::wire::{TaskId, spooled};
-use rustix::fs::Mode;
-use std::collections::HashSet;
+use dir::{Dir, Uncopied};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A client that has removed the output of an answer notes its end within this time.
+const NOTED_WITHIN: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2000 });
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The directory of the backup `path`: its name with `.output` behind it.
 pub fn output_dir(path: &Path) -> PathBuf {
@@ -20,24 +28,42 @@ pub fn output_dir(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// The copies of a backup that is not written yet. They are removed again if that fails.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    path: PathBuf,
+    /// Locked as long as it is open. `None` if nothing was copied.
+    dir: Option<Dir>,
+    names: Vec<String>,
+    /// What the backup that is there has in the directory.
+    before: HashSet<String>,
+    /// The answers whose output cannot be had, and why. They are in the backup, and a restore reports them without it.
+    pub(crate) lost: Vec<(TaskId, String)>,
+}
+
 /// Copies the output that the answers of a backup name, before it is written to `path`. An answer whose output its client
-/// has removed is left out: its result is written. The files of an earlier backup of that name stay until [`tidy`].
+/// has removed because its result is written is left out: `unwritten` finds the tasks whose results are not known to be written,
+/// and is `None` if that cannot be found out. The files of an earlier backup of that name stay until [`Copied::keep`].
 ///
 /// # Errors
-/// A file cannot be copied.
-pub fn copy(path: &Path, snapshot: &mut Snapshot) -> Result<(), SnapshotError> {
-    let dir = output_dir(path);
-    let mut gone = HashSet::new();
+/// The directory belongs to another user, or is a link, or there is no room in it.
+pub(crate) fn copy(
+    path: &Path,
+    snapshot: &mut Snapshot,
+    unwritten: &mut dyn FnMut() -> Option<HashSet<TaskId>>,
+) -> Result<Copied, SnapshotError> {
+    let before = read_snapshot(path).map_or_else(|_| HashSet::new(), |before| names_in(&before));
+    let mut copied = Copied { path: path.to_owned(), dir: None, names: Vec::new(), before, lost: Vec::new() };
+    let mut lost = HashMap::new();
     for one in snapshot.untold.iter_mut().filter(|one| one.answer.spooled) {
-        match copy_of(&dir, one, snapshot.header.taken_unix_ns) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                gone.insert(one.id);
-            }
-            Err(error) => return Err(SnapshotError::io(&dir, "copy output into it", &error)),
+        if let Some(why) = copied.copy(one, snapshot.header.taken_unix_ns)? {
+            lost.insert(one.id, why);
         }
     }
-    snapshot.untold.retain(|one| !gone.contains(&one.id));
+    let ended = ended(lost.keys().copied().collect(), unwritten);
+    snapshot.untold.retain(|one| !ended.contains(&one.id));
+    copied.lost = lost.into_iter().filter(|(id, _)| !ended.contains(id)).collect();
+    copied.lost.sort_by_key(|(id, _)| *id);
     // Their output was reported; the beginning of stderr, which shows why they failed, is left.
     for answer in snapshot.dead.iter_mut().filter_map(|letter| letter.answer.as_mut()) {
         if answer.spooled {
@@ -45,33 +71,76 @@ pub fn copy(path: &Path, snapshot: &mut Snapshot) -> Result<(), SnapshotError> {
             (answer.spooled, answer.truncated) = (false, true);
         }
     }
-    if dir.exists() {
-        let synced = File::open(&dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|error| SnapshotError::io(&dir, "sync it", &error))?;
+    if let Some(dir) = &copied.dir {
+        dir.sync()?;
     }
-    Ok(())
+    Ok(copied)
 }
 
-/// `taken` makes the names different from those of every other backup.
-fn copy_of(dir: &Path, one: &mut Untold, taken: u64) -> io::Result<()> {
-    let mut found = parsed(one.id, &one.answer).ok_or(io::ErrorKind::InvalidData)?;
-    match rustix::fs::mkdir(dir, Mode::RWXU) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    for (part, stream) in [(&mut found.stdout, "stdout"), (&mut found.stderr, "stderr")] {
-        let Some(part) = part else { continue };
-        let name = format!("{}{taken:x}.{stream}", name_of(one.id));
-        let copied = std::fs::copy(&part.path, dir.join(&name))?;
-        if copied < part.len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+/// Those of the tasks whose results are written. A client removes the files of an answer before it notes that.
+fn ended(
+    mut open: HashSet<TaskId>,
+    unwritten: &mut dyn FnMut() -> Option<HashSet<TaskId>>,
+) -> HashSet<TaskId> {
+    let (begun, mut ended) = (Instant::now(), HashSet::new());
+    while !open.is_empty() {
+        let Some(there) = unwritten() else { break };
+        ended.extend(open.extract_if(|id| !there.contains(id)));
+        if begun.elapsed() >= NOTED_WITHIN {
+            break;
         }
-        File::open(dir.join(&name))?.sync_all()?;
-        *part = Part { path: name.into(), len: part.len, stays: true };
+        std::thread::sleep(LOOK);
     }
-    let body = found.to_body().ok_or(io::ErrorKind::InvalidData)?;
-    replace(&mut one.answer, &body);
-    Ok(())
+    ended
+}
+
+impl Copied {
+    /// Copies the output of an answer; returns why there is none. `taken` makes the names different from those of every other
+    /// backup.
+    fn copy(&mut self, one: &mut Untold, taken: u64) -> Result<Option<String>, SnapshotError> {
+        let Some(mut found) = parsed(one.id, &one.answer) else {
+            return Ok(Some("its worker does not say where it is".to_owned()));
+        };
+        let mut lost = None;
+        for (part, stream) in [(&mut found.stdout, "stdout"), (&mut found.stderr, "stderr")] {
+            let Some(part) = part else { continue };
+            let name = format!("{}{taken:x}.{stream}", name_of(one.id));
+            let dir = match &mut self.dir {
+                Some(dir) => dir,
+                none => none.insert(Dir::make(&output_dir(&self.path))?),
+            };
+            match dir.copy(part, &name) {
+                Ok(()) => self.names.push(name.clone()),
+                Err(Uncopied::Lost(why)) => lost = Some(format!("{}: {why}", part.path.display())),
+                Err(Uncopied::Refused(error)) => return Err(error),
+            }
+            // Of one that is lost, too: a restore looks for it, and says so.
+            *part = Part { path: name.into(), len: part.len, stays: true };
+        }
+        let body = found.to_body().expect("the names are made of letters and digits");
+        replace(&mut one.answer, &body);
+        Ok(lost)
+    }
+
+    /// The backup `snapshot` is written: removes what the one before it had here.
+    pub(crate) fn keep(mut self, snapshot: &Snapshot) {
+        let names = std::mem::take(&mut self.names);
+        let kept = names_in(snapshot);
+        let left = self.before.iter().chain(&names).filter(|name| !kept.contains(*name) && is_copy(name));
+        // Without one there is nothing in it, or what is there is not this user's.
+        let dir = self.dir.take().or_else(|| Dir::open(&output_dir(&self.path)).ok().flatten());
+        if let Some(dir) = dir {
+            dir.remove(left.map(String::as_str));
+        }
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir.take() {
+            dir.remove(self.names.iter().map(String::as_str));
+        }
+    }
 }
 
 fn parsed(id: TaskId, answer: &AnswerRecord) -> Option<Spooled> {
@@ -85,23 +154,20 @@ fn replace(answer: &mut AnswerRecord, first: &[u8]) {
     answer.stdout_len = first.len() as u32;
 }
 
-/// Removes what an earlier backup at `path` has left in its directory; `snapshot` is now the one there.
-pub fn tidy(path: &Path, snapshot: &Snapshot) {
-    let dir = output_dir(path);
-    let kept: HashSet<PathBuf> = snapshot
-        .untold
-        .iter()
-        .filter(|one| one.answer.spooled)
-        .filter_map(|one| spooled::relative(one.answer.body.0.get(..one.answer.stdout_len as usize)?))
-        .flat_map(|found| found.parts().map(|part| part.path.clone()).collect::<Vec<_>>())
-        .collect();
-    for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-        if !kept.contains(Path::new(&entry.file_name())) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-    // Fails unless it is empty.
-    let _ = std::fs::remove_dir(&dir);
+/// The files that a backup has in its directory.
+fn names_in(snapshot: &Snapshot) -> HashSet<String> {
+    let spooled = snapshot.untold.iter().map(|one| &one.answer).filter(|answer| answer.spooled);
+    let found =
+        spooled.filter_map(|answer| spooled::relative(answer.body.0.get(..answer.stdout_len as usize)?));
+    let names = |found: Spooled| found.parts().map(|part| part.path.clone()).collect::<Vec<_>>();
+    found.flat_map(names).filter_map(|name| name.into_os_string().into_string().ok()).collect()
+}
+
+/// Whether it is a name that [`Copied::copy`] gives.
+fn is_copy(name: &str) -> bool {
+    let rest = spooled::task_of(name).and_then(|id| name.strip_prefix(&name_of(id)));
+    let taken = rest.and_then(|rest| rest.strip_suffix(".stdout").or_else(|| rest.strip_suffix(".stderr")));
+    taken.is_some_and(|taken| !taken.is_empty() && taken.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Says where the output of a backup at `path` is: in the directory beside it.
@@ -118,3 +184,6 @@ pub fn find(path: &Path, untold: &mut [Untold]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

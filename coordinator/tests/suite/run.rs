@@ -9,6 +9,7 @@ mod nested;
 mod output;
 mod resume;
 mod room;
+mod saved;
 mod stalled;
 mod storms;
 mod submit;
