@@ -13,7 +13,7 @@ use crate::bus::slot::{DeadLetterEntry, DeadLetterState};
 use crate::bus::sync::{Ordering, full_fence};
 use crate::os::clock::{now_ns, unix_ns};
 use crate::plan::lease::State;
-use crate::wire::{AnswerHeader, ENDING, TaskHeader, TaskId, WAS_DEAD_LETTER};
+use crate::wire::{AnswerHeader, ENDING, TaskHeader, TaskId, TaskKind, WAS_DEAD_LETTER};
 use std::collections::HashMap;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -96,6 +96,15 @@ impl Coordinator {
             return true;
         }
         let was = task_of(letter);
+        // Another program may have written there since.
+        let is_sound = was.id.epoch == self.control.stamped().epoch
+            && was.place().is_none_or(|place| (place as usize) < self.links.len())
+            && TaskKind::from_raw(was.kind).is_some();
+        if !is_sound {
+            add(&self.region.counters().damaged);
+            set_state(letter, DeadLetterState::Empty);
+            return true;
+        }
         // Its failure has not been reported yet, and one id has one entry.
         let here = |entry: u32| {
             self.table.word(entry).state() != Some(State::Free) && self.table.task(entry).id == was.id

@@ -156,11 +156,12 @@ fn take_over(control: Control, region: Region, index: u32, policy: Policy) -> Re
     let mut record = Record::empty();
 
     // In the table, and no worker can have had it: any other record with this id was sent again after a return.
-    let known = coordinator.ids(|word| word.state() == Some(State::Queued) && word.attempt() == 0);
+    let mut known = coordinator.ids(|word| word.state() == Some(State::Queued) && word.attempt() == 0);
     let mut accepted_already = 0;
     while let Ok(true) = ahead.pop(&mut record)
         && record.kind == TASK
-        && TaskHeader::read_from_bytes(&record.header).is_ok_and(|task| known.contains_key(&task.id))
+        // Each once: a client that writes without waiting for room must not keep this process here.
+        && TaskHeader::read_from_bytes(&record.header).is_ok_and(|task| known.remove(&task.id).is_some())
     {
         accepted_already += 1;
     }

@@ -107,6 +107,36 @@ fn a_task_that_a_successor_does_not_know_any_more_is_missed_by_its_client() {
     assert!(is_empty(shm.path()));
 }
 
+#[test]
+fn a_dead_letter_that_was_overwritten_becomes_no_task_and_ends_no_coordinator() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &["--payload-max", "64"]);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let shape = *client.shape();
+    let (letter, path) = (at(&shape, "dead_letters[0].task[0]"), region_path(&up.dir, 0));
+    let false_command = coordinator::wire::command_body(&["false"]).unwrap();
+    let terms = Terms { attempts_max: Some(1), retry_failures: true, ..Terms::within(FOREVER) };
+    let before = up.identities();
+    // Its fleet; a worker that there is not; a kind that there is not.
+    let overwritten = [(0, 0), (6, 5 << 32 | 4 << 48 | 1 << 56), (6, 0xffff << 32 | 1 << 56)];
+    for ((word, value), damaged) in overwritten.into_iter().zip(1..) {
+        client.submit(Address::Any, Task::Exec(&false_command), &terms, 0).unwrap();
+        client.flush();
+        assert_eq!(failures(&mut client).len(), 1);
+        assert_eq!(client.status().counts.dead_letters_kept, 1);
+        write(&path, letter + 8 * word, value);
+        let mut requeue = Command::new(PROGRAM);
+        requeue.args(["dead-letters", "test", "--requeue", "all", "--shm-dir"]).arg(shm.path());
+        let output = requeue.output().unwrap();
+        wait_until("it is gone", || client.status().counts.dead_letters_kept == 0);
+        let status = client.status();
+        assert_eq!(status.coordinators[0].damaged, damaged, "{output:?}");
+        assert_eq!((up.identities(), status.ledger.in_flight), (before.clone(), 0), "{output:?}");
+    }
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
+}
+
 /// Another program overwrites the heads of the rings, again and again, while these are full.
 #[test]
 fn tasks_go_on_when_the_heads_of_full_rings_were_overwritten() {
