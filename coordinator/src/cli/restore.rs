@@ -1,11 +1,13 @@
 //! `coordinator restore`: starts a fleet like the one that was saved, and does what that one had not done.
 
+mod dead_letters;
+mod made;
 mod name;
 mod work;
 
 use super::run::distinct::is_same;
 use super::run::kept::settle;
-use super::run::results::{Done, Results, Resume};
+use super::run::results::{Done, Results, Resume, Unusable};
 use super::run::{stops, watch_signals};
 use super::{FAILED, INTERRUPTED, OK, Place, UNFIT, USAGE, policy, print};
 use crate::bus::directory::is_id;
@@ -17,6 +19,7 @@ use crate::snapshot::record::{DeadLetter, Header, Kind, Listed, OpenTask, Untold
 use crate::snapshot::{Ended, Entry, Journal, Outcome, SnapshotError, output, read_snapshot};
 use crate::wire::TaskId;
 use clap::Parser;
+use made::Made;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -86,25 +89,20 @@ pub(super) fn main(args: &Args, program: &[&str]) -> u8 {
     if let Err(status) = name::wait_until_free(&args.place.shm_dir, &id) {
         return status;
     }
-    let mut results = match open(args, &mut load) {
-        Ok(results) => results,
-        Err(status) => return status,
-    };
-    if let Err(status) = dead_letters(args, &mut load) {
-        return status;
-    }
+    let mut made = Made::default();
+    let opened = open(args, &mut load, &mut made);
+    let mut results =
+        match opened.and_then(|results| dead_letters::keep(args, &mut load, &mut made).map(|()| results)) {
+            Ok(results) => results,
+            Err(status) => return status,
+        };
     let stopped = || stops() > 0;
     let launched = launch(&Program::own(program), &args.place.shm_dir, &id, (&shape, &policy), None, stopped);
     let fleet = match launched {
         Ok(fleet) => fleet,
-        Err(error) => {
-            if let Some(made) = args.results.as_ref().filter(|_| !args.resume) {
-                // It is empty, and would be in the way of the next attempt.
-                let _ = std::fs::remove_file(made);
-            }
-            return refused(&error);
-        }
+        Err(error) => return refused(&error),
     };
+    made.keep();
     print::report(format_args!("{id} is ready after {:.2} s", begun.elapsed().as_secs_f64()));
     let status = match Client::attach(fleet.dir()) {
         Ok(client) => match work::all(client, &mut load, &mut results, begun) {
@@ -210,18 +208,16 @@ fn untold_of(task: OpenTask, outcome: Outcome) -> Untold {
 
 /// Opens the results, leaves out what they have already, and notes in the journal where they are. Errors are already
 /// printed.
-fn open(args: &Args, load: &mut Load) -> Result<Results, u8> {
+fn open(args: &Args, load: &mut Load, made: &mut Made) -> Result<Results, u8> {
     let results = match &args.results {
         Some(path) if args.resume => {
-            let opened = Results::open(path, Resume::Add, print::warn);
-            let (results, done) = opened.map_err(|unusable| {
-                print::error(unusable.what, unusable.hint);
-                if unusable.usage { USAGE } else { UNFIT }
-            })?;
+            let opened = made.by(path, || Results::open(path, Resume::Add, print::warn));
+            let (results, done) = opened.map_err(unusable)?;
             leave_out(load, &done);
             results
         }
-        path => results(path.as_deref())?,
+        Some(path) => made.by(path, || Results::create(Some(path))).map_err(unusable)?,
+        None => Results::create(None).map_err(unusable)?,
     };
     if let (Some(journal), Some(path)) = (&mut load.journal, results.regular()) {
         let noted = std::path::absolute(path)
@@ -293,45 +289,15 @@ fn topology(header: &Header) -> Result<(FleetShape, Policy), u8> {
     Ok((shape, policy))
 }
 
-/// A new file. Errors are already printed.
-fn results(path: Option<&Path>) -> Result<Results, u8> {
-    Results::create(path).map_err(|(what, hint)| {
-        print::error(what, hint);
-        USAGE
-    })
+/// Prints why a file cannot be used; the exit status.
+fn unusable(unusable: Unusable) -> u8 {
+    print::error(unusable.what, unusable.hint);
+    if unusable.usage { USAGE } else { UNFIT }
 }
 
 fn unwritten(error: String) -> u8 {
     print::error(error, "");
     UNFIT
-}
-
-/// Makes dead letters tasks again, or writes them to a file beside the results.
-fn dead_letters(args: &Args, load: &mut Load) -> Result<(), u8> {
-    if load.dead.is_empty() {
-        return Ok(());
-    }
-    if args.retry_dead_letters {
-        load.open.extend(load.dead.drain(..).map(|letter| (None, letter.task)));
-        return Ok(());
-    }
-    let beside = args.results.as_ref().unwrap_or(&args.file);
-    let mut name = beside.file_name().unwrap_or_default().to_owned();
-    name.push(".dead-letters");
-    let path = beside.with_file_name(name);
-    let mut kept = results(Some(&path))?;
-    for letter in &load.dead {
-        let mut line = serde_json::to_vec(letter)
-            .expect("a dead letter has text keys only, and writing into memory cannot fail");
-        line.push(b'\n');
-        kept.write(&line).map_err(unwritten)?;
-    }
-    print::warn(format!(
-        "{} dead letters are not done again; they are in {} (`--retry-dead-letters` does them again)",
-        load.dead.len(),
-        path.display()
-    ));
-    Ok(())
 }
 
 fn keep(fleet: &mut Fleet, id: &str) {

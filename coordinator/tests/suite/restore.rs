@@ -6,6 +6,7 @@ mod figures;
 mod fleet;
 mod journaled;
 mod killed;
+mod letters;
 
 use coordinator::config::FleetShape;
 use coordinator::snapshot::record::{Body, Header, Kind, OpenTask, Progress};

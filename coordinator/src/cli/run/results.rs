@@ -186,11 +186,15 @@ pub(in crate::cli) struct Unusable {
     pub(in crate::cli) usage: bool,
 }
 
-fn locked(path: &Path) -> Unusable {
-    Unusable {
-        what: format!("another run is writing to {}", path.display()),
-        hint: "wait until it has ended, or choose another file",
-        usage: true,
+/// Locks a file that is written to, where the file system has locks.
+pub(in crate::cli) fn claim(file: &File, path: &Path) -> Result<(), Unusable> {
+    match lock(file, path) {
+        Err(SnapshotError::Locked { .. }) => Err(Unusable {
+            what: format!("another run is writing to {}", path.display()),
+            hint: "wait until it has ended, or choose another file",
+            usage: true,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -227,32 +231,33 @@ impl Results {
             }
             Err(error) => return Err(io("open", &error)),
         };
-        let found = file.metadata().map_err(|error| io("look at", &error))?;
+        let is_file = file.metadata().map_err(|error| io("look at", &error))?.is_file();
         let written = |file, len| Written::of(file, path, len).map_err(|error| io("look at", &error));
-        if !found.is_file() {
+        if !is_file {
             if resume == Resume::Add {
                 warn(format!("{} cannot be read again: `--resume` finds no results there", path.display()));
             }
             return Ok((Self::File(written(file, 0)?), Done::default()));
         }
-        // Not every file system has locks; a file that is only read needs none.
-        if !look && matches!(lock(&file, path), Err(SnapshotError::Locked { .. })) {
-            return Err(locked(path));
+        // A file that is only read needs no lock.
+        if !look {
+            claim(&file, path)?;
         }
         let mut done = Done::default();
-        let mut len = found.len();
-        if len > 0 && resume == Resume::No {
+        // With the lock: another run may have written until then.
+        let found = file.metadata().map_err(|error| io("look at", &error))?.len();
+        if found > 0 && resume == Resume::No {
             return Err(Unusable {
                 what: format!("{} already holds results", path.display()),
                 hint: "`--resume` does the tasks that are not done yet; or choose another file",
                 usage: true,
             });
         }
-        if len > 0 {
-            len = read(&file, path, &mut done, &mut warn)?;
-        }
-        if len > 0 && !look {
-            file.set_len(len).map_err(|error| io("cut off the torn end of", &error))?;
+        let mut len = if found > 0 { read(&file, path, &mut done, &mut warn)? } else { 0 };
+        if !look {
+            if len < found {
+                file.set_len(len).map_err(|error| io("cut off the torn end of", &error))?;
+            }
             if !ends_a_line(&file, len).map_err(|error| io("read", &error))? {
                 file.write_all(b"\n").map_err(|error| io("write to", &error))?;
                 len += 1;
@@ -261,24 +266,30 @@ impl Results {
         Ok((Self::File(written(file, len)?), done))
     }
 
-    /// A new file, or standard output. The error is a message and a hint.
-    pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, (String, &'static str)> {
+    /// A new file, locked as in [`Results::open`], or standard output.
+    pub(in crate::cli) fn create(path: Option<&Path>) -> Result<Self, Unusable> {
         let Some(path) = path.filter(|path| path.as_os_str() != "-") else {
             return Ok(Self::Stdout(Standing::now()));
         };
-        match File::options().append(true).create_new(true).open(path) {
-            Ok(file) => Written::of(file, path, 0)
-                .map(Self::File)
-                .map_err(|error| (format!("{}: {error}", path.display()), "")),
-            Err(error) => {
-                let is_there = error.kind() == io::ErrorKind::AlreadyExists;
-                let hint = "existing files are not overwritten: `--resume` adds to this one what it does not have; or choose another name";
-                Err((
-                    format!("{}: {}", path.display(), in_words_at(path, &error)),
-                    if is_there { hint } else { "" },
-                ))
-            }
-        }
+        let wrong = |error: &io::Error| {
+            let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+            let hint = "existing files are not overwritten: `--resume` adds to this one what it does not have; or choose another name";
+            let what = format!("{}: {}", path.display(), in_words_at(path, error));
+            Unusable { what, hint: if is_there { hint } else { "" }, usage: true }
+        };
+        let file = File::options().append(true).create_new(true).open(path).map_err(|error| wrong(&error))?;
+        claim(&file, path)?;
+        Written::of(file, path, 0).map(Self::File).map_err(|error| wrong(&error))
+    }
+
+    /// A file of lines of another kind, which is [`claim`]ed, and of which the first `len` bytes are kept.
+    pub(in crate::cli) fn go_on(file: File, path: &Path, len: u64) -> Result<Self, Unusable> {
+        let written = file.set_len(len).and_then(|()| Written::of(file, path, len));
+        written.map(Self::File).map_err(|error| Unusable {
+            what: format!("cannot write to {}: {}", path.display(), in_words_at(path, &error)),
+            hint: "",
+            usage: false,
+        })
     }
 
     /// Writes the line of a result, or leaves the file unchanged. `unix_ns` is CLOCK_REALTIME at 0 of the clock of `now_ns`.

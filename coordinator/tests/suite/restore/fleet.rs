@@ -99,7 +99,7 @@ impl Place {
     }
 }
 
-fn shell(script: &str) -> Vec<u8> {
+pub fn shell(script: &str) -> Vec<u8> {
     command_body(&["sh", "-c", script]).unwrap()
 }
 
@@ -107,7 +107,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn once(numbers: impl IntoIterator<Item = u64>) -> BTreeMap<u64, u32> {
+pub fn once(numbers: impl IntoIterator<Item = u64>) -> BTreeMap<u64, u32> {
     numbers.into_iter().map(|number| (number, 1)).collect()
 }
 
@@ -474,37 +474,6 @@ fn what_a_dead_coordinator_handed_back_is_in_the_backup_before_its_client_knows(
     place.open_gate();
     place.succeeds(&["restore", "backup", "--results", "out"]);
     assert_eq!(place.done(), once(0..12));
-}
-
-#[test]
-fn dead_letters_are_kept_beside_the_results_or_tried_again() {
-    let place = Place::new();
-    let up = Up::start(place.shm.path(), 1, 2, &[]);
-    let mut client = Client::attach(&up.dir).unwrap();
-    let dir = place.dir().display();
-    let body = shell(&format!("test -e {dir}/gate && echo 7 >> {dir}/log"));
-    let terms = Terms { attempts_max: Some(1), retry_failures: true, ..Terms::within(LONG) };
-    client.submit(Address::Any, Task::Exec(&body), &terms, 0).unwrap();
-    client.flush();
-    wait_until("it has failed", || {
-        client.poll(|_| ());
-        client.ledger().failed_tasks == 1
-    });
-    let snapshot = place.backup();
-    assert_eq!((snapshot.tasks.len(), snapshot.dead.len()), (0, 1));
-    assert!(snapshot.dead[0].reason.contains('1'), "{}", snapshot.dead[0].reason);
-    assert_eq!(snapshot.dead[0].task.body.0, body);
-    place.disaster(up);
-    place.open_gate();
-    let kept = place.coordinator(&["restore", "backup", "--results", "out"]);
-    assert_eq!(kept.status.code(), Some(0));
-    assert!(text(&kept.stderr).contains("1 dead letters are not done again; they are in out.dead-letters"));
-    assert_eq!((place.done().len(), place.results("out.dead-letters").len()), (0, 1));
-    let taken = place.coordinator(&["restore", "backup", "--results", "out"]);
-    assert_eq!(taken.status.code(), Some(64));
-    assert!(text(&taken.stderr).contains("existing files are not overwritten"), "{}", text(&taken.stderr));
-    place.succeeds(&["restore", "backup", "--results", "again", "--retry-dead-letters"]);
-    assert_eq!(place.done(), once([7]));
 }
 
 #[test]

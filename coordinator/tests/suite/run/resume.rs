@@ -129,6 +129,20 @@ fn a_torn_last_line_is_cut_off_with_a_word_and_a_whole_one_is_used() {
 }
 
 #[test]
+fn a_torn_first_line_is_cut_off_and_its_task_done_again() {
+    let desk = Desk::new();
+    desk.write("inputs", "1\n2\n");
+    desk.write("out", "{\"id\":\"1\",\"stdout\":\"abc");
+    let arguments = ["--agents", "1", "--inputs", "inputs", "--results", "out", "--resume", "--", "echo"];
+    desk.run(&arguments)
+        .with(0)
+        .says(&["out:1: the last line is incomplete", "0 of 2 tasks are done; 2 to do"]);
+    assert_eq!((desk.rows("out").len(), desk.last("out").len()), (2, 2));
+    desk.run(&arguments).with(0).says(&["2 of 2 tasks are done; 0 to do"]);
+    assert_eq!(desk.rows("out").len(), 2);
+}
+
+#[test]
 fn what_failed_is_left_or_done_again_as_is_asked() {
     let desk = Desk::new();
     desk.write("inputs", "1\n2\n3\n");
