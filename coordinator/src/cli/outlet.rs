@@ -108,10 +108,23 @@ impl Outlet {
     ///
     /// # Errors
     /// `TimedOut`: it was not to wait, and part of the bytes may be written.
-    pub fn write(&self, mut bytes: &[u8], mut go_on: impl FnMut() -> bool) -> io::Result<()> {
+    pub fn write(&self, bytes: &[u8], go_on: impl FnMut() -> bool) -> io::Result<()> {
+        self.write_counted(bytes, go_on, &mut 0)
+    }
+
+    /// As [`Self::write`], and adds to `taken` what is taken, whatever happens then.
+    fn write_counted(
+        &self,
+        mut bytes: &[u8],
+        mut go_on: impl FnMut() -> bool,
+        taken: &mut u64,
+    ) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.try_write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    *taken += written as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !go_on() {
                         return Err(io::Error::new(io::ErrorKind::TimedOut, "its reader does not read"));
@@ -125,8 +138,8 @@ impl Outlet {
     }
 
     /// A writer that asks, for each piece, a new `go_on` of [`Self::write`].
-    pub fn patient<F: FnMut() -> bool>(self, go_on: impl FnMut() -> F) -> impl io::Write {
-        Patient { outlet: self, go_on }
+    pub(super) fn patient<F: FnMut() -> bool, G: FnMut() -> F>(self, go_on: G) -> Patient<G> {
+        Patient { outlet: self, go_on, taken: 0 }
     }
 
     /// As [`Self::write`]: without end, or for [`WAIT_MAX`] in a [`hurry`].
@@ -186,14 +199,17 @@ fn again(stream: Stream) -> Option<OwnedFd> {
     rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 
-struct Patient<G> {
+/// A writer that waits for the reader.
+pub(super) struct Patient<G> {
     outlet: Outlet,
     go_on: G,
+    /// Bytes that the reader has, or the pipe.
+    pub(super) taken: u64,
 }
 
 impl<G: FnMut() -> F, F: FnMut() -> bool> io::Write for Patient<G> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.outlet.write(bytes, (self.go_on)())?;
+        self.outlet.write_counted(bytes, (self.go_on)(), &mut self.taken)?;
         Ok(bytes.len())
     }
 

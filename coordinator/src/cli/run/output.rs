@@ -23,6 +23,8 @@ pub(super) enum Unprinted {
     Stalled,
     /// The same of standard error.
     Unheard,
+    /// An earlier write has failed, which was told: what followed would be joined to a part of its output.
+    Stopped,
     Error(String),
 }
 
@@ -38,6 +40,8 @@ pub(super) struct Printer {
     spill: Option<(File, u64)>,
     /// The reader of standard error did not read, when the run was already to stop.
     is_unheard: bool,
+    /// Standard output takes no more.
+    is_stopped: bool,
 }
 
 /// Output that waits for its turn: stdout, then stderr.
@@ -65,6 +69,7 @@ impl Printer {
             held_bytes: 0,
             spill: None,
             is_unheard: false,
+            is_stopped: false,
         }
     }
 
@@ -82,6 +87,9 @@ impl Printer {
     ) -> Result<(), Unprinted> {
         if !self.prints {
             return Ok(());
+        }
+        if self.is_stopped {
+            return Err(Unprinted::Stopped);
         }
         let id = self.tag.then_some(id);
         if !self.keep_order {
@@ -169,8 +177,18 @@ impl Printer {
         stdout: impl FnOnce(Each<'_>) -> io::Result<()>,
         stderr: impl FnOnce(Each<'_>) -> io::Result<()>,
     ) -> Result<(), Unprinted> {
+        if self.is_stopped {
+            return Err(Unprinted::Stopped);
+        }
         let was_unheard = self.is_unheard;
-        if !was_unheard {
+        let mut is_left_out = false;
+        if was_unheard {
+            stderr(&mut |piece| {
+                is_left_out |= !piece.is_empty();
+                Ok(())
+            })
+            .map_err(|error| unread(&error))?;
+        } else {
             let mut unwritten = None;
             let outlet = Outlet::open(Stream::Stderr);
             let mut is_first = true;
@@ -189,13 +207,18 @@ impl Printer {
         let mut unwritten = None;
         let outlet = Outlet::open(Stream::Stdout);
         let done = stdout(&mut |piece| noted(outlet.write(piece, patience()), &mut unwritten));
+        self.is_stopped = done.is_err();
         done.map_err(|error| match unwritten {
             Some(io::ErrorKind::BrokenPipe) => Unprinted::ReaderGone,
             Some(io::ErrorKind::TimedOut) => Unprinted::Stalled,
             Some(_) => Unprinted::Error(format!("cannot write to standard output: {error}")),
             None => unread(&error),
         })?;
-        if self.is_unheard && !was_unheard { Err(Unprinted::Unheard) } else { Ok(()) }
+        match (self.is_unheard, was_unheard) {
+            (true, false) => Err(Unprinted::Unheard),
+            (true, true) if is_left_out => Err(Unprinted::Stopped),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -312,6 +312,7 @@ impl Results {
             Self::Nowhere => Ok(()),
             Self::Stdout(standing) => {
                 standing.check()?;
+                standing.is_whole()?;
                 let stalled = standing.is_stalled;
                 let patience = move || {
                     let mut go_on = patience();
@@ -320,8 +321,9 @@ impl Results {
                 let mut to = BufWriter::with_capacity(PIECE, Outlet::open(Stream::Stdout).patient(patience));
                 let written = fill(&mut to).and_then(|()| to.flush());
                 // Without another try to write what is left.
-                drop(to.into_parts());
+                let taken = to.into_parts().0.taken;
                 standing.note();
+                standing.is_torn = written.is_err() && taken > 0;
                 standing.is_stalled |=
                     written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
                 written.map_err(|error| format!("cannot write to standard output: {error}"))

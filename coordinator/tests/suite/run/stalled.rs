@@ -5,6 +5,8 @@ use crate::support::stalled::{asking, full_pipe};
 use crate::support::up::{Up, kill, shm};
 use coordinator::client::Identity;
 use nix::sys::signal::Signal;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
 /// Each says something on both streams; the last one waits for ever.
@@ -123,6 +125,101 @@ fn a_signal_ends_a_run_whose_results_on_stdout_are_not_read_as_interrupted() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(21), "{output:?}");
         wait_until("the fleet has ended", || is_empty(desk.shm.path()));
+    }
+}
+
+/// Reads what a run says until it has the words.
+fn wait_for(stream: impl Read + Send + 'static, words: &str) {
+    let mut lines = BufReader::new(stream);
+    let mut said = String::new();
+    while !said.contains(words) {
+        assert!(lines.read_line(&mut said).unwrap() > 0, "{words:?} is missing in:\n{said}");
+    }
+    // What follows has a reader as well.
+    std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+}
+
+/// What is in a pipe now.
+fn unread(pipe: &mut (impl Read + AsFd)) -> String {
+    let mut bytes = vec![0; rustix::io::ioctl_fionread(&*pipe).unwrap() as usize];
+    pipe.read_exact(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn nothing_is_joined_to_a_part_of_a_line_that_was_not_read() {
+    for to_stdout in [true, false] {
+        let desk = Desk::new();
+        desk.write("inputs", "1\n2\n3\n");
+        // Each result is one that does not fit.
+        let script = "echo $0 >> begun; until [ $0 = 1 ] || [ -e go ]; do sleep 0.01; done; seq 9000";
+        let (mut reader, writer) = if to_stdout {
+            let (reader, writer) = std::io::pipe().unwrap();
+            (std::fs::File::from(OwnedFd::from(reader)), std::fs::File::from(OwnedFd::from(writer)))
+        } else {
+            let fifo = desk.path("results");
+            nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            let held = std::fs::File::options().read(true).write(true).open(&fifo).unwrap();
+            (held.try_clone().unwrap(), held)
+        };
+        rustix::pipe::fcntl_setpipe_size(&writer, 4096).unwrap();
+        let results = if to_stdout { "-" } else { "results" };
+        let arguments = ["--agents", "3", "--inputs", "inputs", "--drain", "60s", "--results", results];
+        let mut command = desk.command(&[&arguments[..], &["--", "sh", "-c", script]].concat());
+        if to_stdout {
+            command.stdout(writer.try_clone().unwrap());
+        }
+        let mut run = command.spawn().unwrap();
+        drop(command);
+        wait_until("all have begun", || desk.lines("begun").len() == 3);
+        wait_until("a part of a line is there", || rustix::io::ioctl_fionread(&reader).unwrap() == 4096);
+        signal(&run, Signal::SIGTERM);
+        wait_for(run.stderr.take().unwrap(), "stopping: waiting up to");
+        // Now it is read, and the others end.
+        let mut read = unread(&mut reader);
+        desk.touch("go");
+        desk.ended(run).with(21);
+        read += &unread(&mut reader);
+        assert_eq!(read.matches("{\"id\":").count(), 1, "{read}");
+        assert!(read.starts_with("{\"id\":\"1\"") && !read.contains('\n'), "{read}");
+    }
+}
+
+#[test]
+fn what_a_client_could_not_print_is_kept_for_the_next_one() {
+    for full in [Full::Stdout, Full::Stderr] {
+        let desk = Desk::new();
+        let up = Up::start(desk.shm.path(), 1, 3, &[]);
+        desk.write("inputs", "1\n2\n3\n");
+        let script =
+            "echo $0 >> begun; until [ $0 = 1 ] || [ -e go ]; do sleep 0.01; done; echo said; echo err >&2";
+        let mut command = Command::new(super::PROGRAM);
+        command
+            .args(["submit", "test", "--inputs", "inputs", "--drain", "60s", "--", "sh", "-c", script])
+            .current_dir(desk.dir.path())
+            .env("COORDINATOR_SHM_DIR", desk.shm.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (_reader, writer) = full_pipe();
+        match full {
+            Full::Stdout => command.stdout(writer),
+            Full::Stderr => command.stderr(writer),
+        };
+        let mut client = command.spawn().unwrap();
+        drop(command);
+        wait_until("all have begun", || desk.lines("begun").len() == 3);
+        signal(&client, Signal::SIGTERM);
+        match full {
+            Full::Stdout => wait_for(client.stderr.take().unwrap(), "stopping: waiting up to"),
+            // It is printed when the other stream was given up.
+            Full::Stderr => wait_for(client.stdout.take().unwrap(), "said"),
+        }
+        desk.touch("go");
+        assert_eq!(client.wait().unwrap().code(), Some(21));
+        let rest = ["--inputs", "inputs", "--resume", "--results", "out", "--", "sh", "-c", script];
+        super::submit::submit(&desk, &rest).with(0);
+        assert_eq!((desk.rows("out").len(), desk.lines("begun").len()), (3, 3));
+        assert_eq!(up.stop(), Some(0));
     }
 }
 

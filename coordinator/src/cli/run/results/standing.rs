@@ -1,6 +1,6 @@
 //! Standard output, where results go to a file that a shell has opened: what other programs do to that file meanwhile.
 
-use super::written::{CUT, GONE};
+use super::written::{CUT, GONE, TORN};
 use rustix::fs::{FileType, Stat, fstat};
 
 /// What is known of standard output.
@@ -10,12 +10,14 @@ pub(in crate::cli) struct Standing {
     len: Option<i64>,
     /// Its reader did not read when a signal asked to stop: it is not waited for again.
     pub(super) is_stalled: bool,
+    /// It ends with a part of a line.
+    pub(super) is_torn: bool,
 }
 
 impl Standing {
     pub(in crate::cli) fn now() -> Self {
         let len = file().filter(|found| found.st_nlink > 0).map(|found| found.st_size);
-        Self { len, is_stalled: false }
+        Self { len, is_stalled: false, is_torn: false }
     }
 
     /// What was written before is still where it was asked for.
@@ -26,6 +28,11 @@ impl Standing {
             (_, true) => Err(format!("the file of standard output {CUT}")),
             _ => Ok(()),
         }
+    }
+
+    /// What is written now begins a line.
+    pub(super) fn is_whole(&self) -> Result<(), String> {
+        if self.is_torn { Err(format!("cannot write to standard output: {TORN}")) } else { Ok(()) }
     }
 
     /// A line was written.

@@ -26,6 +26,9 @@ const MOVED: &str = "has another name now, and the results are in the file under
 const UNMOUNTED: &str =
     "is out of reach, because its file system is not mounted there any more, and the results are on that";
 
+/// Why nothing is written any more.
+pub(super) const TORN: &str = "a part of a line is in it, to which more would be joined";
+
 /// Whether the results so far are not, or not all, where a later run would look for them.
 pub(in crate::cli) fn is_elsewhere(error: &str) -> bool {
     [GONE, CUT, REPLACED, MOVED, UNMOUNTED].iter().any(|what| error.ends_with(what))
@@ -40,6 +43,8 @@ pub(in crate::cli) struct Written {
     kind: Kind,
     /// Its reader did not read when a signal asked to stop: it is not waited for again.
     stalled: bool,
+    /// It ends with a part of a line, which cannot be taken back.
+    is_torn: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +75,7 @@ impl Written {
         if kind == Kind::Pipe {
             rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? | OFlags::NONBLOCK)?;
         }
-        Ok(Self { file, path: path.to_owned(), len, kind, stalled: false })
+        Ok(Self { file, path: path.to_owned(), len, kind, stalled: false, is_torn: false })
     }
 
     /// The file, if it can be read again.
@@ -100,19 +105,21 @@ impl Written {
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), String> {
         self.is_there()?;
+        if self.is_torn {
+            return Err(format!("cannot write to {}: {TORN}", self.path.display()));
+        }
         let mut to = BufWriter::with_capacity(PIECE, Piecewise { to: self, written: 0 });
-        match fill(&mut to).and_then(|()| to.flush()) {
+        let filled = fill(&mut to).and_then(|()| to.flush());
+        // Without another try to write what is left.
+        let written = to.into_parts().0.written;
+        match filled {
             Ok(()) => {
-                let written = to.get_ref().written;
-                drop(to);
                 self.len += written;
                 Ok(())
             }
             Err(error) => {
-                // Without another try to write what is left.
-                drop(to.into_parts());
                 // The beginning of a line that does not fit must not stay in the file.
-                let _ = self.file.set_len(self.len);
+                self.is_torn = self.file.set_len(self.len).is_err() && written > 0;
                 Err(format!("cannot write to {}: {error}", self.path.display()))
             }
         }
@@ -135,12 +142,15 @@ impl Written {
         Err(format!("{} {what}", self.path.display()))
     }
 
-    /// Waits for the reader as long as no signal asks to stop.
-    fn write_to_pipe(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Waits for the reader as long as no signal asks to stop. Adds to `written` what is in the pipe, whatever happens then.
+    fn write_to_pipe(&mut self, mut bytes: &[u8], written: &mut u64) -> io::Result<()> {
         let mut go_on = patience();
         while !bytes.is_empty() {
             match self.file.write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
+                Ok(more) => {
+                    bytes = &bytes[more..];
+                    *written += more as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.stalled && go_on() => {
                     let look = Timespec { tv_sec: 0, tv_nsec: LOOK_NS };
@@ -166,12 +176,11 @@ struct Piecewise<'a> {
 
 impl Write for Piecewise<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = if self.to.kind == Kind::Pipe {
-            self.to.write_to_pipe(bytes)?;
-            bytes.len()
-        } else {
-            self.to.file.write(bytes)?
-        };
+        if self.to.kind == Kind::Pipe {
+            self.to.write_to_pipe(bytes, &mut self.written)?;
+            return Ok(bytes.len());
+        }
+        let written = self.to.file.write(bytes)?;
         self.written += written as u64;
         Ok(written)
     }

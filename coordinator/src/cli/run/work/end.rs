@@ -82,9 +82,8 @@ impl Run {
                 self.work.printer = Printer::new(false, false, false);
             }
             Err(Unprinted::ReaderGone) if self.stop.is_none() => self.stop = Some(Stop::ReaderGone),
-            Ok(()) | Err(Unprinted::ReaderGone) => {}
+            Ok(()) | Err(Unprinted::ReaderGone | Unprinted::Stopped) => {}
             Err(Unprinted::Stalled) => {
-                self.work.printer = Printer::new(false, false, false);
                 self.lost("standard output is not read: the output of the tasks that end now is not printed");
             }
             Err(Unprinted::Unheard) => {
