@@ -247,6 +247,36 @@ fn a_regression_is_red_and_noise_is_repeated_once() {
 }
 
 #[test]
+fn runs_that_a_comparison_had_made_again_count_as_every_run() {
+    // What `run` and the comparisons of `smoke` answer, and the code of each recipe.
+    for (runs, compare, github, in_gitlab) in [
+        (10, "12 0", 10, 10),
+        (10, "12 12", 10, 10),
+        (10, "12 13", 10, 10),
+        (12, "12 0", 0, 12),
+        (11, "12 0", 0, 0),
+        (20, "12 0", 20, 20),
+    ] {
+        let stand_in = format!(
+            "[ \"$1\" = run ] && exit {runs}\n[ \"$3\" = smoke ] || exit 0\nset -- {compare}\n\
+             n=$(grep -c '^compare.*smoke' calls)\nexit \"${{!n}}\""
+        );
+        for (recipe, script) in compare_scripts() {
+            let wanted = if recipe == "github" { github } else { in_gitlab };
+            let checkout = Checkout::new("delivery.failed <= 1", "300ms").stand_in(&stand_in);
+            let (code, words) = checkout.run(&script);
+            assert_eq!(code, wanted, "{recipe}, {runs}, {compare}: {words}");
+            if recipe == "github" && (11..=12).contains(&runs) {
+                assert!(
+                    words.contains(&format!("::warning::harness run smoke ended with {runs}")),
+                    "{words}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_summary_stays_within_the_size_that_is_shown() {
     let summary = step("Summary");
     let checkout = Checkout::new("delivery.failed <= 1", "300ms");
