@@ -23,7 +23,7 @@ pub use fitted::{Fitted, Model};
 pub use limits::{Reached, Resource};
 
 /// The version of a forecast in JSON.
-pub const FORECAST_VERSION: u32 = 1;
+pub const FORECAST_VERSION: u32 = 2;
 /// The largest fleet that is predicted, as a multiple of the largest that was measured.
 pub const REACH: u32 = 4;
 /// Fewest sizes of fleets, and runs of each.

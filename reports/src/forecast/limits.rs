@@ -20,16 +20,17 @@ pub struct Resource {
     pub unit: Unit,
     /// What the host has of it, whatever else uses it.
     pub has: f64,
-    /// Absent if it does not end within reach.
+    /// Absent if it certainly lasts, as far as these runs say anything.
     pub ends: Option<Reached>,
     /// What the largest fleet within reach needs of it; absent if there is no model.
     pub at_reach: Option<Predicted>,
 }
 
-/// At how many agents a resource ends.
+/// At how many agents a resource ends, or may end: the interval of its figure reaches what the host has within reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
-    pub agents: u32,
+    /// Where the model itself reaches it; absent if that is beyond reach.
+    pub agents: Option<u32>,
     /// From here on it may be at its end.
     pub low: u32,
     /// From here on it certainly is; absent if that is beyond reach.
@@ -70,14 +71,14 @@ pub(super) fn all(host: &HostFacts, figures: &[Fitted], reach: u32) -> Vec<Resou
         .collect()
 }
 
-fn resource(name: &str, fitted: &Fitted, has: f64, reach: u32) -> Resource {
+pub(super) fn resource(name: &str, fitted: &Fitted, has: f64, reach: u32) -> Resource {
     let scaling = fitted.models.first().and_then(|model| model.scaling.as_ref());
     let at = |agents: u32| scaling.and_then(|scaling| run(scaling, agents));
     let first =
         |of: fn(Predicted) -> f64| sizes(reach).find(|agents| at(*agents).is_some_and(|run| of(run) >= has));
-    let ends = first(|run| run.value).map(|agents| Reached {
-        agents,
-        low: first(|run| run.interval.high).unwrap_or(agents),
+    let ends = first(|run| run.interval.high).map(|low| Reached {
+        agents: first(|run| run.value),
+        low,
         high: first(|run| run.interval.low),
     });
     let (name, figure) = (name.to_owned(), fitted.name.clone());
@@ -90,19 +91,37 @@ fn sizes(reach: u32) -> impl Iterator<Item = u32> {
     (0..reach.div_ceil(step)).rev().map(move |before| reach - before * step)
 }
 
-/// In a sentence.
+/// In sentences: which resource is expected to run out first, and which may before that.
 pub(super) fn first(resources: &[Resource], reach: u32) -> String {
-    let ends = resources.iter().filter_map(|resource| Some((resource, resource.ends?)));
-    if let Some((resource, ends)) = ends.min_by_key(|(_, ends)| ends.agents) {
+    let ends = || resources.iter().filter_map(|resource| Some((resource, resource.ends?)));
+    let has = |resource: &Resource| crate::compare::show(resource.unit, resource.has);
+    let Some((may, earliest)) = ends().min_by_key(|(_, ends)| ends.low) else {
+        return lasting(resources, reach);
+    };
+    let expected = ends().filter_map(|(resource, ends)| Some((resource, ends, ends.agents?)));
+    let Some((resource, ends, agents)) = expected.min_by_key(|(_, _, agents)| *agents) else {
         return format!(
-            "First to run out is {}: at {} agents (between {} and {}), of {} there.",
-            resource.name,
-            ends.agents,
-            ends.low,
-            ends.high_text(reach),
-            crate::compare::show(resource.unit, resource.has)
+            "No resource of this host is expected to run out up to {reach} agents, but {} may, from {} agents on: there is {}.",
+            may.name,
+            earliest.low,
+            has(may)
         );
+    };
+    let first = format!(
+        "First to run out is {}: at {agents} agents (between {} and {}), of {} there.",
+        resource.name,
+        ends.low,
+        ends.high_text(reach),
+        has(resource)
+    );
+    if earliest.low < ends.low {
+        return format!("{first} Before it, {} may run out, from {} agents on.", may.name, earliest.low);
     }
+    first
+}
+
+/// No interval reaches what the host has.
+fn lasting(resources: &[Resource], reach: u32) -> String {
     let most = resources.iter().filter_map(|resource| Some((resource, resource.share()?)));
     match most.max_by(|a, b| a.1.total_cmp(&b.1)) {
         Some((resource, share)) => format!(

@@ -115,6 +115,42 @@ fn what_these_runs_do_not_reach_is_refused() {
     assert_eq!(usual, [500, 507, 600, 708, 750, 1_000, 1_014, 2_000, 2_028]);
 }
 
+/// A resource of which the host has `has`, for a fleet whose need is `runs`.
+fn resource(name: &str, runs: Vec<(u32, f64)>, has: f64) -> Resource {
+    limits::resource(name, &fitted(None, runs, Vec::new()), has, 2_028)
+}
+
+#[test]
+fn a_resource_that_may_run_out_is_said_to_although_the_model_says_that_it_lasts() {
+    let mut noisy = runs(|size| 100.0 * size);
+    for (at, run) in noisy.iter_mut().enumerate() {
+        run.1 *= if at % 3 == 0 { 0.8 } else { 1.1 };
+    }
+    let need = |of: &Resource| of.at_reach.unwrap();
+    let far = resource("memory", noisy.clone(), 1e9);
+    assert_eq!(far.ends, None);
+    // Between what the largest fleet needs and what it may need.
+    let open = resource("memory", noisy, f64::midpoint(need(&far).value, need(&far).interval.high));
+    let ends = open.ends.unwrap();
+    assert!(ends.agents.is_none() && ends.high.is_none() && ends.low < 2_028, "{ends:?}");
+    let said = limits::first(std::slice::from_ref(&open), 2_028);
+    assert!(said.contains(&format!("memory may, from {} agents on", ends.low)), "{said}");
+    // One that is expected to end later than the other may.
+    let sure = resource("threads", runs(|size| 10.0 * size), 10.0 * 2_000.0);
+    assert!(sure.ends.unwrap().low > ends.low, "{sure:?}");
+    let said = limits::first(&[sure.clone(), open.clone()], 2_028);
+    assert!(said.starts_with("First to run out is threads: at "), "{said}");
+    assert!(
+        said.ends_with(&format!("Before it, memory may run out, from {} agents on.", ends.low)),
+        "{said}"
+    );
+    let mut found = forecast(Vec::new());
+    found.resources = vec![open, sure];
+    for text in [crate::render::forecast::text(&found), crate::render::forecast::html(&found)] {
+        assert!(text.contains(&format!("may end from {} agents on", ends.low)), "{text}");
+    }
+}
+
 /// Of these figures, with nothing else in it.
 fn forecast(figures: Vec<Fitted>) -> Forecast {
     Forecast {

@@ -151,10 +151,19 @@ fn title(found: &Forecast) -> String {
 fn resource_text(resource: &Resource, found: &Forecast) -> String {
     let has = show(resource.unit, resource.has);
     match (resource.ends, resource.at_reach) {
-        (Some(ends), _) => {
-            let high = ends.high_text(found.reach);
-            let beyond = if ends.agents > found.largest { ", beyond what was measured" } else { "" };
-            format!("{has}, ends at {} agents ({} to {high}{beyond})", ends.agents, ends.low)
+        (Some(ends), at_reach) => {
+            let beyond = |agents: u32| if agents > found.largest { ", beyond what was measured" } else { "" };
+            match (ends.agents, at_reach) {
+                (Some(agents), _) => {
+                    let (high, beyond) = (ends.high_text(found.reach), beyond(agents));
+                    format!("{has}, ends at {agents} agents ({} to {high}{beyond})", ends.low)
+                }
+                (None, run) => {
+                    let need = run.map(|run| ranged(resource.unit, run)).unwrap_or_default();
+                    let (low, reach, beyond) = (ends.low, found.reach, beyond(ends.low));
+                    format!("{has}, may end from {low} agents on{beyond}; {reach} agents need {need}")
+                }
+            }
         }
         (None, Some(run)) => {
             format!("{has}; {} agents need {}", found.reach, ranged(resource.unit, run))
