@@ -277,14 +277,24 @@ pub fn read_verdict(run_dir: &Path) -> Result<Judgement, JudgeError> {
     serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))
 }
 
+/// The logs that a run may have, in order, each with whether it is the first, which has to be there. A path that is not a directory is
+/// that of a log with one segment.
+fn segments(run: &Path) -> impl Iterator<Item = (PathBuf, bool)> {
+    let is_file = run.is_file();
+    let most = if is_file { 1 } else { layout::SEGMENTS_MAX };
+    (0..most).map(move |segment| {
+        let path = if is_file { run.to_owned() } else { run.join(layout::segment_log(segment)) };
+        (path, segment == 0)
+    })
+}
+
 /// The SHA-256 of each log of a run, in hex and in order: what [`crate::seal::Verified::signers_of`] tells it by.
 pub fn logs_sha256(run_dir: &Path) -> Result<Vec<String>, JudgeError> {
     let mut hashes = Vec::new();
-    for segment in 0..layout::SEGMENTS_MAX {
-        let path = run_dir.join(layout::segment_log(segment));
+    for (path, is_first) in segments(run_dir) {
         match codec::open_file(&path).and_then(sha256_of) {
             Ok((hash, _)) => hashes.push(hash),
-            Err(source) if segment > 0 && source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) if !is_first && source.kind() == io::ErrorKind::NotFound => break,
             Err(source) => return Err(JudgeError::CannotRead { path, source }),
         }
     }
@@ -296,12 +306,11 @@ pub fn logs_sha256(run_dir: &Path) -> Result<Vec<String>, JudgeError> {
 pub fn records_sha256(run_dir: &Path) -> Result<String, JudgeError> {
     let mut digest = Sha256::new();
     let mut records = 0_u64;
-    for segment in 0..layout::SEGMENTS_MAX {
-        let path = run_dir.join(layout::segment_log(segment));
+    for (path, is_first) in segments(run_dir) {
         let unreadable = |source| JudgeError::CannotRead { path: path.clone(), source };
         let log = match codec::open_file(&path) {
             Ok(log) => log,
-            Err(source) if segment > 0 && source.kind() == io::ErrorKind::NotFound => break,
+            Err(source) if !is_first && source.kind() == io::ErrorKind::NotFound => break,
             Err(source) => return Err(unreadable(source)),
         };
         let mut lines = Lines::new(io::BufReader::new(log), codec::LINE_BYTES_MAX);

@@ -59,7 +59,7 @@ fn file(dir: &Path, name: &str) -> Result<PathBuf, ExitCode> {
 fn set(args: &BaselineSetArgs, json: bool) -> Result<ExitCode, ExitCode> {
     let path = file(&args.dir, &args.name)?;
     let (side, summaries) = sides::read("the runs", &args.runs)?;
-    for left in &side.left_out {
+    for left in side.not_counted() {
         output::warn(&format!("{} is left out: {}", left.run, left.why));
     }
     let baseline = Baseline::of(&args.name, &side, &summaries).map_err(|error| {

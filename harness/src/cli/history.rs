@@ -8,7 +8,7 @@ use super::output;
 use super::usual::RUNS;
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
-use reports::compare::{Entry, History, HistoryLine, Side};
+use reports::compare::{Entry, History, HistoryLine};
 use reports::render::history as render;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,11 +48,11 @@ fn draw(args: &HistoryArgs) -> Result<ExitCode, ExitCode> {
 }
 
 fn of_runs(path: &Path) -> Result<Vec<Entry>, ExitCode> {
-    let (Side { runs, left_out, .. }, _) = sides::read("history", &[path.to_owned()])?;
-    for left in left_out {
+    let (side, _) = sides::read("history", &[path.to_owned()])?;
+    for left in &side.left_out {
         output::warn(&format!("{} is left out: {}", left.run, left.why));
     }
-    Ok(runs.into_iter().map(|(terms, run)| HistoryLine { run, terms }.into()).collect())
+    Ok(side.runs.into_iter().map(|(terms, run)| HistoryLine { run, terms }.into()).collect())
 }
 
 /// The lines that an earlier `--lines` has printed.

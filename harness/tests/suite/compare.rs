@@ -19,12 +19,13 @@ pub(crate) fn smoke(name: &str, sets: &[&str], rehearsal: Option<Rehearsal>) -> 
     run
 }
 
-/// Its rounds take `slow` times as long, and 0 to 3 % more, by its name.
+/// Its rounds take `slow` times as long, and 0 to 3 % more, by its name. No two names have the same times.
 pub(crate) fn slowed(run: &mut Synthetic, name: &str, slow: f64) {
     let own = 1.0 + f64::from(name.bytes().map(u32::from).sum::<u32>() % 7) * 0.005;
+    let apart = name.bytes().fold(0, |sum: u64, byte| (sum * 31 + u64::from(byte)) % 9973);
     for (number, round) in run.load_rounds() {
         let took = (5 * MS_NS + number * 7 % 11 * (MS_NS / 10)) as f64 * slow * own;
-        settle::took(round, took as u64);
+        settle::took(round, took as u64 + apart);
     }
 }
 
@@ -38,7 +39,7 @@ pub(crate) fn stored(mut run: Synthetic, directory: &Path, name: &str) -> PathBu
 }
 
 /// Of `smoke`, whose rounds take `slow` times as long in a run, and a little more or less in each run.
-fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic)) -> PathBuf {
+pub(crate) fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic)) -> PathBuf {
     let mut run = smoke(name, &[], None);
     slowed(&mut run, name, slow);
     bend(&mut run);
@@ -46,7 +47,7 @@ fn run(directory: &Path, name: &str, slow: f64, bend: impl FnOnce(&mut Synthetic
 }
 
 /// So many runs in a directory of their own.
-fn side(directory: &Path, name: &str, runs: usize, slow: f64) -> String {
+pub(crate) fn side(directory: &Path, name: &str, runs: usize, slow: f64) -> String {
     for number in 0..runs {
         run(&directory.join(name), &format!("{name}-{number}"), slow, |_| ());
     }
@@ -199,7 +200,7 @@ fn a_baseline_that_is_not_of_the_scenario_is_refused_before_anything_starts() {
 }
 
 /// A program that takes what a harness takes, and runs `script` with the directory that its run belongs in as `$out`.
-fn stand_in(at: &Path, name: &str, script: &str) -> String {
+pub(crate) fn stand_in(at: &Path, name: &str, script: &str) -> String {
     let path = at.join(name);
     let head = "#!/bin/sh\nwhile [ \"$1\" != --out ]; do shift; done\nout=$2\n";
     std::fs::write(&path, format!("{head}{script}\n")).unwrap();

@@ -33,7 +33,8 @@ pub(super) fn agree(sides: &[Side], across: Across) -> Result<Vec<String>, SideE
     }
     for (at, side) in sides.iter().enumerate() {
         for other in &sides[at + 1..] {
-            let shared = side.runs.iter().find(|run| other.runs.iter().any(|o| o.1.run_id == run.1.run_id));
+            let shared =
+                side.runs.iter().find(|run| other.runs.iter().any(|other| other.1.is_that_of(&run.1)));
             if let Some((_, run)) = shared {
                 let (first, second) = (side.label.clone(), other.label.clone());
                 return Err(SideError::Shared { run: run.run_id.clone(), first, second });

@@ -76,7 +76,7 @@ impl Baseline {
     /// The side of a comparison that it is.
     pub fn side(&self, label: impl Into<String>) -> Side {
         let runs = self.runs.iter().map(|run| (self.terms.clone(), run.clone())).collect();
-        Side { label: label.into(), runs, left_out: Vec::new() }
+        Side { runs, ..Side::new(label) }
     }
 
     /// As it is written: readable, in a fixed order, with a line end.

@@ -56,6 +56,10 @@ pub struct RunFigures {
     /// Short commit hash, with `-dirty` where the tree had changes.
     pub commit: String,
     pub verdict: Verdict,
+    /// Of what its logs recorded, as [`crate::run_dir::records_sha256`] has it: a copy can have another id, and not other records. Absent
+    /// from what was kept before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records_sha256: Option<String>,
     /// By name. What the run does not have is absent, and never 0.
     pub figures: BTreeMap<String, FigureValue>,
 }
@@ -142,8 +146,15 @@ impl RunFigures {
             started_utc: identity.started_utc.clone(),
             commit: format!("{}{dirty}", identity.build.git),
             verdict: summary.judgement.verdict,
+            records_sha256: None,
             figures,
         })
+    }
+
+    /// Whether both are one run, wherever they were found: by what it recorded, or by its id where that is not known.
+    pub(super) fn is_that_of(&self, other: &Self) -> bool {
+        let recorded = self.records_sha256.is_some() && self.records_sha256 == other.records_sha256;
+        recorded || self.run_id == other.run_id
     }
 
     pub(super) fn level(&self, name: &str) -> Option<(f64, f64)> {

@@ -154,7 +154,7 @@ fn facts(side: &Side) -> SideFacts {
         label: side.label.clone(),
         commits: commits.into_iter().map(str::to_owned).collect(),
         runs: side.runs.iter().map(|(_, run)| run.run_id.clone()).collect(),
-        left_out: side.left_out.clone(),
+        left_out: side.not_counted().cloned().collect(),
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Side {
     pub label: String,
     pub runs: Vec<(Terms, RunFigures)>,
     pub left_out: Vec<LeftOut>,
+    /// Runs that were found more than once, and count once: `latest`, a copy, a run that a baseline has, too.
+    pub again: Vec<LeftOut>,
 }
 
 /// A run that is not compared.
@@ -54,11 +56,18 @@ impl SideError {
 
 impl Side {
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), runs: Vec::new(), left_out: Vec::new() }
+        Self { label: label.into(), runs: Vec::new(), left_out: Vec::new(), again: Vec::new() }
     }
 
-    /// Takes a run, or leaves it out if its log does not hold all of it. The position that it has, if it was taken.
-    pub fn push(&mut self, run: &str, summary: &Summary, log: &LogState) -> Option<usize> {
+    /// Takes a run, or leaves it out if its log does not hold all of it, or if the side has it. The position that it has, if it
+    /// was taken. `records_sha256` is that of its logs.
+    pub fn push(
+        &mut self,
+        run: &str,
+        summary: &Summary,
+        log: &LogState,
+        records_sha256: Option<String>,
+    ) -> Option<usize> {
         let contradiction =
             log.contradiction.as_ref().map(|what| format!("its log contradicts itself: {what}"));
         let why = match (contradiction, log.torn, &summary.end) {
@@ -67,8 +76,7 @@ impl Side {
             (None, None, None) => "its log has no end: it goes on, or was killed".into(),
             (None, None, Some(end)) => match RunFigures::of(summary) {
                 Some(figures) => {
-                    self.runs.push((Terms::of(summary), figures));
-                    return Some(self.runs.len() - 1);
+                    return self.admit(run, Terms::of(summary), RunFigures { records_sha256, ..figures });
                 }
                 None => format!(
                     "it did not come to its end ({})",
@@ -80,8 +88,33 @@ impl Side {
         None
     }
 
+    /// Takes all runs of another side that this one does not have. `found_in` says where they were.
+    pub fn join(&mut self, found_in: &str, other: Self) {
+        for (terms, figures) in other.runs {
+            let place = format!("{} in {found_in}", figures.run_id);
+            self.admit(&place, terms, figures);
+        }
+        self.left_out.extend(other.left_out);
+        self.again.extend(other.again);
+    }
+
+    fn admit(&mut self, run: &str, terms: Terms, figures: RunFigures) -> Option<usize> {
+        if let Some((_, known)) = self.runs.iter().find(|(_, known)| known.is_that_of(&figures)) {
+            let why = format!("it is the run {}, which counts once", known.run_id);
+            self.again.push(LeftOut { run: run.to_owned(), why });
+            return None;
+        }
+        self.runs.push((terms, figures));
+        Some(self.runs.len() - 1)
+    }
+
     pub fn leave_out(&mut self, run: &str, why: impl Into<String>) {
         self.left_out.push(LeftOut { run: run.to_owned(), why: why.into() });
+    }
+
+    /// All that was found and does not count, the missing first.
+    pub fn not_counted(&self) -> impl Iterator<Item = &LeftOut> {
+        self.left_out.iter().chain(&self.again)
     }
 
     /// Of all that it has, without those that have no such figure.

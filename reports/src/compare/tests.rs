@@ -78,13 +78,14 @@ impl Maker {
             started_utc: "2026-01-02T03:04:05Z".into(),
             commit: "abc".into(),
             verdict: Verdict::Pass,
+            records_sha256: None,
             figures: figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         }
     }
 
     fn side(&mut self, label: &str, runs: usize, slow: f64) -> Side {
         let runs = (0..runs).map(|_| (terms(), self.run(slow))).collect();
-        Side { label: label.into(), runs, left_out: Vec::new() }
+        Side { runs, ..Side::new(label) }
     }
 }
 

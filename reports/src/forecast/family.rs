@@ -104,6 +104,7 @@ impl Family {
         }
         let host = summaries.first().ok_or(ForecastError::Nothing)?.identity.host.clone();
         let mut warnings = agree(&runs, across)?;
+        warnings.extend(side.again.iter().map(|again| format!("{}: {}", again.run, again.why)));
         warnings.extend(doubts(&runs));
         Ok(Self { runs, host, warnings })
     }

@@ -108,9 +108,10 @@ impl Turns<'_> {
             Ok(run) => {
                 let taken = sides::take(&run, &mut program.side, &mut Vec::new())?;
                 if taken.is_none() {
-                    output::warn(&format!(
-                        "{name} cannot be compared: it did not come to its end ({status})"
-                    ));
+                    let path = run.display().to_string();
+                    let left = program.side.not_counted().find(|left| left.run == path);
+                    let why = left.map_or("it holds no run", |left| left.why.as_str());
+                    output::warn(&format!("{name} cannot be compared: {why} ({status})"));
                 }
                 Ok(taken)
             }

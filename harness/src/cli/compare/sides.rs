@@ -6,6 +6,7 @@ use crate::provenance::contradiction;
 use reports::JudgeError;
 use reports::compare::{Baseline, Side};
 use reports::run_dir::layout::RUN_LOG;
+use reports::run_dir::records_sha256;
 use reports::summary::Summary;
 use std::fs;
 use std::io;
@@ -21,7 +22,7 @@ pub(crate) fn read(label: &str, paths: &[PathBuf]) -> Result<(Side, Vec<Summary>
     let mut summaries = Vec::new();
     for path in paths {
         if path.extension().is_some_and(|ending| ending == "json") && path.is_file() {
-            side.runs.extend(baseline(path)?.side(label).runs);
+            side.join(&path.display().to_string(), baseline(path)?.side(label));
             continue;
         }
         let runs = runs(path).map_err(|error| {
@@ -46,8 +47,8 @@ pub(crate) fn read(label: &str, paths: &[PathBuf]) -> Result<(Side, Vec<Summary>
     Ok((side, summaries))
 }
 
-/// Takes a run. One whose log is damaged is left out; what is not a run at all is an error. The position that it has in the
-/// side, if it has one.
+/// Takes a run. One whose log is damaged, and one that the side has, is left out; what is not a run at all is an error. The position
+/// that it has in the side, if it has one.
 pub(crate) fn take(
     run: &Path,
     side: &mut Side,
@@ -56,7 +57,7 @@ pub(crate) fn take(
     let name = run.display().to_string();
     match reports::summarise(run, contradiction) {
         Ok((summary, log)) => {
-            let taken = side.push(&name, &summary, &log);
+            let taken = side.push(&name, &summary, &log, records_sha256(run).ok());
             if taken.is_some() {
                 summaries.push(summary);
             }

@@ -123,6 +123,9 @@ pub(super) fn named(args: &ImpactArgs) -> Result<Taken, ExitCode> {
         *block += 1;
         taken.judge(name, (*block, cell), run, summary);
     }
+    for again in &side.again {
+        output::warn(&format!("{}: {}", again.run, again.why));
+    }
     // Of which cell they are is not known.
     taken
         .missing
