@@ -347,6 +347,25 @@ fn follow(
     Ok(Follows { run, elapsed_ns })
 }
 
+/// The first line of the log of a run of `plan` on this host, without what only the run gives it: its id, its start and its command.
+pub fn header_here(plan: &Plan, shm_dir: &Path) -> Header {
+    // Of a `/dev/shm` of its own, what there will be room for is not known yet.
+    let plan = if plan.private_shm().is_some() { plan.clone() } else { host::fitted(plan.clone(), shm_dir) };
+    engine::header(&Request {
+        plan,
+        host: host::facts(shm_dir),
+        build: build(),
+        command: String::new(),
+        started_utc: String::new(),
+        run_id: String::new(),
+        shm_dir: shm_dir.to_owned(),
+        undo_dir: PathBuf::new(),
+        commands_output: PathBuf::new(),
+        covers: Covers::default(),
+        follows: None,
+    })
+}
+
 /// This build, as `build.rs` has found it.
 pub fn build() -> BuildFacts {
     BuildFacts {

@@ -15,6 +15,7 @@ mod measured;
 mod side;
 mod terms;
 
+pub use agree::agree;
 pub use baseline::{BASELINE_FORMAT, Baseline, BaselineError};
 pub use compared::{Compared, Word};
 pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, show};

@@ -185,7 +185,7 @@ impl Summary {
 }
 
 impl Identity {
-    fn of(header: &Header) -> Self {
+    pub(crate) fn of(header: &Header) -> Self {
         let scenario = &header.scenario;
         Self {
             run_id: header.run_id.clone(),

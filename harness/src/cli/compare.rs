@@ -8,7 +8,7 @@ use super::compare_args::{CompareArgs, LimitArgs};
 use super::output;
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
-use reports::compare::{Comparison, Outcome, Pair, Side, compare as held_against};
+use reports::compare::{Comparison, Outcome, Pair, Side, SideError, compare as held_against};
 use reports::render::compare as render;
 use std::path::{Path, PathBuf};
 
@@ -57,10 +57,12 @@ pub(super) fn judge(
     pairs: Option<&[Pair]>,
     limits: &LimitArgs,
 ) -> Result<Comparison, ExitCode> {
-    held_against(sides, pairs, &limits.limits()).map_err(|refused| {
-        output::error(&refused.to_string(), Some(&refused.hint()));
-        ExitCode::Usage
-    })
+    held_against(sides, pairs, &limits.limits()).map_err(|refused| refuse(&refused))
+}
+
+fn refuse(refused: &SideError) -> ExitCode {
+    output::error(&refused.to_string(), Some(&refused.hint()));
+    ExitCode::Usage
 }
 
 /// Writes the documents and prints the comparison. It stands, whatever becomes of the documents.

@@ -9,7 +9,7 @@ mod swarm;
 use super::args::RunArgs;
 use super::usual::RUNS;
 use super::{load, output};
-use crate::conduct::{Options, Place};
+use crate::conduct::{self, Options, Place};
 use crate::exit::ExitCode;
 use crate::host::PreflightError;
 use crate::private_shm::Namespace;
@@ -19,7 +19,7 @@ use coordinator::cli::limits::{self, TooLow};
 use notation::shell::quoted;
 use one::Show;
 use recap::{Line, Recap};
-use reports::compare::Side;
+use reports::compare::{Difference, Side, Terms};
 pub(crate) use resume::resume;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -93,16 +93,25 @@ fn baseline(name: &Path, jobs: &[Job]) -> Result<Side, ExitCode> {
     let side = super::baseline::side(name)?;
     let Some((terms, _)) = side.runs.first() else { return Ok(side) };
     for job in jobs {
-        let facts = job.plan.scenario_facts();
-        if (&facts.sha256, &facts.profile, &facts.overrides)
-            != (&terms.sha256, &terms.profile, &terms.overrides)
-        {
+        let mut now = Terms::of_header(&conduct::header_here(&job.plan, &load::shm_dir()));
+        // A `/dev/shm` of the run's own is part of the class of host, and is not there yet.
+        if job.plan.private_shm().is_some() {
+            now.fingerprint.clone_from(&terms.fingerprint);
+        }
+        let found: Vec<Difference> = terms.differences(&now);
+        if !found.is_empty() {
+            let what: Vec<String> = found.iter().map(|difference| difference.what.clone()).collect();
             let message = format!(
-                "{} is not of `{}` as it would run now; nothing was started",
+                "{} is not of `{}` as it would run now: they differ in {}; nothing was started",
                 side.label,
-                job.plan.name()
+                job.plan.name(),
+                what.join("; ")
             );
-            let hint = "compare with a baseline of this file, profile and --set; `harness baseline show` says what it is of";
+            let hint = if found.iter().all(Difference::is_of_host) {
+                "compare with a baseline that was made on this host"
+            } else {
+                "compare with a baseline of this file, profile, --set and build; `harness baseline show` says what it is of"
+            };
             output::error(&message, Some(hint));
             return Err(ExitCode::Usage);
         }

@@ -10,6 +10,7 @@ mod bad_faults;
 mod bad_input;
 mod bad_limits;
 mod cli;
+mod comparable;
 mod compare;
 mod docs;
 mod files;

@@ -6,7 +6,7 @@ use super::side::{Side, SideError};
 use super::terms::Across;
 
 /// Whether runs of all sides can be compared; what differs all the same, because the caller allows it.
-pub(super) fn agree(sides: &[Side], across: Across) -> Result<Vec<String>, SideError> {
+pub fn agree(sides: &[Side], across: Across) -> Result<Vec<String>, SideError> {
     let mut runs = sides.iter().flat_map(|side| side.runs.iter().map(move |run| (side, run)));
     let Some((first_side, (terms, _))) = runs.next() else { return Ok(Vec::new()) };
     let mut warnings = BTreeSet::new();

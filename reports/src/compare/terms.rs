@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::runlog::event::{LoadModel, Topology};
-use crate::summary::Summary;
+use crate::runlog::event::{Header, LoadModel, PlanFacts, Topology};
+use crate::summary::{Identity, Summary};
 
 /// Runs of one scenario have seeds of their own, and a file that names one has it laid over.
 const SEED: &str = "seed";
+/// What allows runs of different hosts.
+const HOSTS: &str = "--across-hosts";
 
 /// Of one run. Not its seed, nor the commit of its build: these are what differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,7 +57,15 @@ pub struct Difference {
 
 impl Terms {
     pub fn of(summary: &Summary) -> Self {
-        let (identity, plan) = (&summary.identity, &summary.plan);
+        Self::asked(&summary.identity, &summary.plan)
+    }
+
+    /// Of a run by the first line of its log, which is known before it begins.
+    pub fn of_header(header: &Header) -> Self {
+        Self::asked(&Identity::of(header), &header.plan)
+    }
+
+    fn asked(identity: &Identity, plan: &PlanFacts) -> Self {
         Self {
             scenario: identity.scenario.clone(),
             sha256: identity.scenario_sha256.clone(),
@@ -110,8 +120,8 @@ impl Terms {
             let every = crate::units::nanos(t.round_every_ns);
             format!("{:?}, every {every}, for {}", t.load, crate::units::nanos(t.duration_ns)).to_lowercase()
         });
-        hold("--across-hosts", "the machine", (self.machine.clone(), other.machine.clone()));
-        hold("--across-hosts", "the class of host", (self.fingerprint.clone(), other.fingerprint.clone()));
+        hold(HOSTS, "the machine", (self.machine.clone(), other.machine.clone()));
+        hold(HOSTS, "the class of host", (self.fingerprint.clone(), other.fingerprint.clone()));
         hold(
             "--across-builds",
             "the build profile",
@@ -124,10 +134,17 @@ impl Terms {
 impl Across {
     pub fn allows(self, difference: &Difference) -> bool {
         match difference.option {
-            "--across-hosts" => self.hosts,
+            HOSTS => self.hosts,
             "--across-scenarios" => self.scenarios,
             _ => self.builds,
         }
+    }
+}
+
+impl Difference {
+    /// Whether a run would have to be elsewhere, and not another one.
+    pub fn is_of_host(&self) -> bool {
+        self.option == HOSTS
     }
 }
 

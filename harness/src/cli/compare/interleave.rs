@@ -4,7 +4,7 @@
 //! The two of a pair have one seed and follow each other at once, so that the host is as alike for both as it can be. Which
 //! of them goes first is drawn anew for each pair. A run that fails is named, and its pair is left out of what is compared in pairs.
 
-use super::{judge, show, sides};
+use super::{judge, refuse, show, sides};
 use crate::cli::compare_args::CompareArgs;
 use crate::cli::in_turn::{self, InTurn, Made, Order};
 use crate::cli::output;
@@ -12,7 +12,7 @@ use crate::exit::ExitCode;
 use crate::scenario::seed;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use reports::compare::{Pair, Side};
+use reports::compare::{Pair, Side, agree};
 use std::path::{Path, PathBuf};
 
 /// One of the two programs, and its runs.
@@ -88,8 +88,15 @@ impl Turns<'_> {
                 let run = self.one(program, pair)?;
                 program.runs.push(run);
             }
+            self.hold_together(programs)?;
         }
         Ok(())
+    }
+
+    /// Runs that could not be compared are not made to the end first: each program may have a scenario of its own.
+    fn hold_together(&self, programs: &[Program; 2]) -> Result<(), ExitCode> {
+        let sides = programs.each_ref().map(|program| program.side.clone());
+        agree(&sides, self.args.judge.limits().across).map(drop).map_err(|refused| refuse(&refused))
     }
 
     /// Where the run is in its side, if it can be compared.
