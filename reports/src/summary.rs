@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::facts::{Counts, Distribution, Facts, Figure, Gap, Gauge, Span};
 use crate::runlog::event::{AgentExit, BuildFacts, End, Header, HostFacts, Ledger, PlanFacts, Verify};
 use crate::scope::Scope;
-use crate::verdict::Judgement;
+use crate::units;
+use crate::verdict::{Judgement, Verdict};
 
 /// The version of a summary.
 pub const SUMMARY_VERSION: u32 = 1;
@@ -177,6 +178,25 @@ impl Summary {
             end: facts.end.clone(),
             judgement: judgement.clone(),
         }
+    }
+
+    /// Why its figures are not those of a fleet that did what it was asked: what fails at once, or is not there, costs less. Nothing if it did,
+    /// however long that took.
+    pub fn unserved(&self) -> Option<String> {
+        let Counts { failed, tasks, .. } = self.counts;
+        if failed > 0 {
+            return Some(format!(
+                "{} of {} failed",
+                units::count(failed as f64),
+                units::things(tasks, "task")
+            ));
+        }
+        if self.exits.unexpected > 0 {
+            let died = units::counted(self.exits.unexpected, "process", "processes");
+            return Some(format!("{died} died unasked"));
+        }
+        let check = self.judgement.evidence.iter().find(|check| check.verdict == Verdict::Fail)?;
+        Some(format!("its check `{}` failed", check.name))
     }
 
     pub fn gauge(&self, figure: Figure, whose: Scope) -> Option<&GaugeSummary> {

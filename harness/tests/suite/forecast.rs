@@ -3,6 +3,7 @@
 use crate::compare::{code, harness, smoke, stored, words};
 use harness::scenario::Rehearsal;
 use harness::synthetic::{MS_NS, Synthetic, settle};
+use reports::runlog::event::Event;
 use std::path::Path;
 use std::process::Output;
 
@@ -110,7 +111,17 @@ fn runs_that_do_not_carry_a_forecast_are_refused_with_the_reason() {
     runs(at, &[2, 3, 4, 5, 6]);
     refused_with(None, same, &[], "1 more size of fleet");
     runs(at, &[7]);
-    let cases: [(Bend, &[&str], &str); 5] = [
+    let cases: [(Bend, &[&str], &str); 7] = [
+        (
+            |run| {
+                let plan = run.header().plan.clone();
+                let (_, round) = run.load_rounds().next().unwrap();
+                settle::lost(round, 1, &plan);
+            },
+            &[],
+            "1 of 2,400 tasks failed",
+        ),
+        (|run| run.retain(|event| !matches!(event, Event::Sample(_))), &[], "its verdict is INCONCLUSIVE"),
         (|run| run.header().host.machine = "m1-9999".into(), &[], "--across-hosts"),
         (|run| run.header().build.git = "0123abc".into(), &[], "--across-builds"),
         (|run| run.header().scenario.overrides.push("load.every=20ms".into()), &[], "--across-scenarios"),

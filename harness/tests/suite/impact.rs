@@ -1,7 +1,7 @@
 //! `harness impact`, over runs that never happened: what each factor does to them is known.
 
 use crate::compare::{code, harness, slowed, smoke, stored, words};
-use harness::synthetic::Synthetic;
+use harness::synthetic::{MS_NS, Synthetic, settle};
 use std::path::Path;
 use std::process::Output;
 
@@ -91,6 +91,45 @@ fn a_run_that_is_damaged_is_missing_and_a_cell_without_runs_leaves_everything_op
     assert_eq!(code(&output), 0, "{}", words(&output));
     assert!(words(&output).contains("missing: ./run-2-fleet-batch_max=1"), "{}", words(&output));
     assert!(words(&output).contains("11 runs of 4 cells"), "{}", words(&output));
+}
+
+#[test]
+fn what_failed_at_once_is_no_improvement() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    runs(at, &CELLS[..2]);
+    // Without batching, a third of the tasks fail, and the rest takes half the time.
+    for (block, sets) in (1..4).flat_map(|block| CELLS[2..].iter().map(move |sets| (block, sets))) {
+        run(at, block, sets, |run| {
+            let plan = run.header().plan.clone();
+            for (number, round) in run.load_rounds() {
+                settle::took(round, 2 * MS_NS + number % 7 * 1_000 + u64::from(block) * 10_000);
+                settle::lost(round, 3, &plan);
+            }
+        });
+    }
+    let output = impact(at, &[]);
+    let said = words(&output);
+    assert_eq!(code(&output), 12, "{said}");
+    assert!(said.contains("tasks failed") && said.contains("missing: "), "{said}");
+    assert!(!said.contains("worse"), "{said}");
+}
+
+#[test]
+fn runs_that_fail_by_their_times_alone_are_analysed() {
+    let whole = tempfile::tempdir().unwrap();
+    let at = whole.path();
+    for (block, (cell, sets)) in (1..4).flat_map(|block| (0..).zip(CELLS).map(move |cell| (block, cell))) {
+        run(at, block, sets, |run| {
+            let own = u64::from(block) * 10_000 + cell * 100_000;
+            for (number, round) in run.load_rounds() {
+                settle::took(round, 1_500 * MS_NS + number % 7 * 1_000 + own);
+            }
+        });
+    }
+    let output = impact(at, &[]);
+    assert_eq!(code(&output), 0, "{}", words(&output));
+    assert!(words(&output).contains("12 of 12 runs have the verdict FAIL"), "{}", words(&output));
 }
 
 #[test]

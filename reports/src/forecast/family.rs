@@ -61,7 +61,9 @@ impl ForecastError {
                     "make them with `harness run capacity`, or with `--set fleet.coordinators=N --runs {RUNS_MIN}` for each size"
                 )
             }
-            Self::Unusable { .. } => "name finished runs alone, or make it again".into(),
+            Self::Unusable { .. } => {
+                "name finished runs of fleets that did their work, or make it again".into()
+            }
             Self::Rehearsal { .. } => "name runs that were made without --rehearse".into(),
             Self::Twice { .. } => "name each run once".into(),
             Self::Different { options, .. } => format!(
@@ -139,7 +141,13 @@ fn unfit(summary: &Summary) -> Option<String> {
     }
     let is_whole =
         summary.end.as_ref().is_some_and(|end| end.reason == crate::runlog::event::EndReason::Completed);
-    (!is_whole).then(|| "its fleet did not come to the end of the load".into())
+    if !is_whole {
+        return Some("its fleet did not come to the end of the load".into());
+    }
+    if summary.judgement.verdict == Verdict::Inconclusive {
+        return Some("its verdict is INCONCLUSIVE".into());
+    }
+    summary.unserved()
 }
 
 /// Whether the runs differ in nothing but the size; what differs all the same, because the caller allows it.
@@ -197,15 +205,12 @@ fn without_size(run: &Sized, first: &Sized) -> Terms {
 
 fn doubts(runs: &[Sized]) -> Vec<String> {
     let mut found = Vec::new();
-    for verdict in [Verdict::Fail, Verdict::Inconclusive] {
-        let count = runs.iter().filter(|run| run.figures.verdict == verdict).count();
-        if count > 0 {
-            found.push(format!(
-                "{count} of {} runs have the verdict {}: see what failed before you rely on their figures",
-                runs.len(),
-                verdict.word()
-            ));
-        }
+    let count = runs.iter().filter(|run| run.figures.verdict == Verdict::Fail).count();
+    if count > 0 {
+        found.push(format!(
+            "{count} of {} runs have the verdict FAIL: see what failed before you rely on their figures",
+            runs.len()
+        ));
     }
     if runs[0].terms.load == LoadModel::Open {
         found.push("rounds start on schedule (`load.model = \"open\"`), so throughput is what was offered, and not what a fleet could do".into());

@@ -88,6 +88,9 @@ impl ImpactRun {
         if figures.verdict == Verdict::Inconclusive {
             return Err(format!("the verdict of {name} is INCONCLUSIVE"));
         }
+        if let Some(why) = summary.unserved() {
+            return Err(format!("{name} has no figures of a fleet that did its work: {why}"));
+        }
         let of: BTreeMap<&'static str, (f64, f64)> = FIGURES
             .iter()
             .filter_map(|figure| Some((figure.name, figure.value(figures, summary)?)))
