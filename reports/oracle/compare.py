@@ -135,6 +135,34 @@ def change(values):
     }
 
 
+def counted_change(values):
+    """Of a series of few steps: those that differ from the most common value, upwards and downwards, by Fisher's exact test at each place."""
+    values = np.array(values)
+    n = len(values)
+    splits = range(3, n - 2)
+    kinds, times = np.unique(values, return_counts=True)
+    most = kinds[np.argmax(times)]
+    asked = [differ for differ in (values > most, values < most) if differ.any()]
+
+    def chance(at):
+        found = []
+        for differ in asked:
+            table = [[differ[at:].sum(), (~differ[at:]).sum()], [differ[:at].sum(), (~differ[:at]).sum()]]
+            ends = [stats.fisher_exact(table, alternative=side).pvalue for side in ("greater", "less")]
+            found.append(min(1.0, 2 * min(ends)))
+        return min(1.0, min(found) * len(asked))
+
+    chances = [chance(at) for at in splits]
+    best = int(np.argmin(chances))
+    at = splits[best]
+    return {
+        "values": values.tolist(),
+        "at": at,
+        "by": float(values[at:].mean() - values[:at].mean()),
+        "chance": float(min(1.0, chances[best] * len(splits))),
+    }
+
+
 chances = [0.001, 0.04, 0.03, 0.2, 0.008, 0.9]
 print(f"scipy {scipy.__version__}, statsmodels {statsmodels.__version__}", file=sys.stderr)
 json.dump(
@@ -158,6 +186,12 @@ json.dump(
             change(np.concatenate([random.normal(0, 0.05, 13), random.normal(0.1, 0.05, 7)])),
             change(random.normal(0, 0.05, 20)),
             change(random.normal(0, 0.05, 6)),
+        ],
+        "counted_changes": [
+            counted_change([12.0] * 7 + [13.0] * 3),
+            counted_change([12.0] * 10 + [13.0] * 10),
+            counted_change([0.0] * 9 + [2.0, 0.0, 0.0] + [3.0, 5.0, 2.0, 0.0, 4.0, 0.0, 0.0, 0.0]),
+            counted_change([5.0] * 4 + [4.0] * 3 + [5.0] * 6 + [6.0] * 5),
         ],
         "holm": {"chances": chances, "adjusted": multipletests(chances, method="holm")[1].tolist()},
     },

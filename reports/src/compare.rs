@@ -18,7 +18,7 @@ mod terms;
 pub use agree::agree;
 pub use baseline::{BASELINE_FORMAT, Baseline, BaselineError};
 pub use compared::{Compared, Word};
-pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, show};
+pub use figures::{FigureKind, FigureValue, Part, RunFigures, figure_kinds, figure_names, show};
 pub use history::{Changed, Entry, History, HistoryLine, Point, Subject, Tracked};
 pub use judge::{Against, COMPARISON_VERSION, Comparison, Limits, Outcome, SideFacts, compare};
 pub use measured::{CoverageFormat, Estimate, Measurement, Source, criterion_estimate, criterion_id};

@@ -14,8 +14,8 @@ mod shape;
 mod share;
 mod trend;
 
-pub use change::{Change, changes};
-pub use effect::{Effect, Method};
+pub use change::{Change, Noise, changes};
+pub use effect::{Effect, Method, Step};
 pub use factorial::{FACTORS_MAX, FactorEffect, NoEffects, Observed, factor_effects};
 pub use ranks::{higher_by_chance, holm, least_chance, rank_correlation};
 pub use scaling::{Growth, Parameter, Predicted, Scaling};

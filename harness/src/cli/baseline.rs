@@ -6,7 +6,7 @@ use super::output;
 use crate::exit::ExitCode;
 use coordinator::cli::outlet;
 use reports::compare::{
-    Baseline, BaselineError, FigureKind, FigureValue, Side, figure_kinds, show as with_unit,
+    Baseline, BaselineError, FigureKind, FigureValue, Side, figure_names, show as with_unit,
 };
 use reports::units;
 use std::fmt::Write as _;
@@ -109,9 +109,9 @@ fn show(args: &BaselineNameArgs, json: bool) -> Result<ExitCode, ExitCode> {
         "  machine {}, host class {}, {} × {}",
         terms.machine, terms.fingerprint, terms.cpus, terms.cpu_model
     );
-    for kind in figure_kinds() {
-        if let Some(line) = figure(&baseline, kind) {
-            let _ = writeln!(text, "  {:<26}  {line}", kind.name);
+    for (kind, name) in figure_names(baseline.runs.iter()) {
+        if let Some(line) = figure(&baseline, kind, &name) {
+            let _ = writeln!(text, "  {name:<26}  {line}");
         }
     }
     for run in &baseline.runs {
@@ -122,9 +122,9 @@ fn show(args: &BaselineNameArgs, json: bool) -> Result<ExitCode, ExitCode> {
 }
 
 /// From the least to the greatest of all runs, with the median; of counts their sums.
-fn figure(baseline: &Baseline, kind: &FigureKind) -> Option<String> {
+fn figure(baseline: &Baseline, kind: &FigureKind, name: &str) -> Option<String> {
     let values: Vec<FigureValue> =
-        baseline.runs.iter().filter_map(|run| run.figures.get(kind.name).copied()).collect();
+        baseline.runs.iter().filter_map(|run| run.figures.get(name).copied()).collect();
     let mut levels: Vec<f64> = Vec::new();
     let mut sum = (0, 0);
     for value in &values {

@@ -4,20 +4,25 @@
 //! shares are ranked, ties included, by the exact test; with too few runs for ranks, Student's t is asked of the shares after
 //! the transformation that makes their spread alike (Anscombe 1948), with at least the spread that chance alone
 //! gives so many tasks.
+//!
+//! A limit is asked of the same way: the second side's shares are held against those of the first, made greater by the limit. That they
+//! come no more often than that is asked of the transformed shares alone: between counts of one or two, ranks would take the
+//! limit itself for a difference.
 
 use super::compared::{Compared, blank};
 use super::figures::FigureKind;
-use crate::stats::{self, Effect};
+use crate::stats::{self, Effect, Step};
 use crate::units;
 
 /// What the counts of two sides say.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Counted {
-    /// 1 if it is not beyond the limit.
+    /// How probable such counts are if they come no more often than before, and if no less often.
     pub(super) chance_not_worse: f64,
     pub(super) chance_not_better: f64,
-    /// None happened on the second side, or no more than the limit allows for sure.
-    pub(super) is_within: bool,
+    /// The same if they come no more often than the limit allows, and if more often than that.
+    pub(super) chance_not_beyond: f64,
+    pub(super) chance_not_within: f64,
     /// Something happens that did not happen before, or more often for sure.
     pub(super) is_doubtful: bool,
 }
@@ -47,25 +52,29 @@ pub(super) fn ask(
     if a.0 > 0 {
         compared.change = Some(share(b) / share(a) - 1.0);
     }
-    let chances = if (a.0, b.0) == (0, 0) {
-        Some((1.0, 1.0))
-    } else if stats::least_chance(first.len(), second.len()) <= convincing {
-        let (of_first, of_second) = (shares(&first), shares(&second));
-        let higher = stats::higher_by_chance(&of_first, &of_second);
-        higher.zip(stats::higher_by_chance(&of_second, &of_first))
-    } else {
-        by_means(&first, &second)
-    };
-    let (higher, lower) = chances.unwrap_or((1.0, 1.0));
-    if chances.is_none() && b.0 > a.0 {
+    if b.0 == 0 {
+        let of_less = chances(&first, &second, 1.0, convincing).filter(|_| a.0 > 0);
+        let counted = Counted {
+            chance_not_worse: 1.0,
+            chance_not_better: of_less.map_or(1.0, |(_, lower)| lower),
+            chance_not_beyond: 1.0,
+            chance_not_within: 0.0,
+            is_doubtful: false,
+        };
+        return (compared, Some(counted));
+    }
+    let chances = |times: f64| chances(&first, &second, times, convincing);
+    if first.len() + second.len() < 3 && b.0 > a.0 {
         compared.note = Some("one run on each side: what happened once may not be the build's doing".into());
     }
-    let beyond = share(b) > share(a) * (1.0 + limit);
+    let (higher, lower) = chances(1.0).unwrap_or((1.0, 1.0));
+    let allowed = 1.0 + limit;
     let counted = Counted {
-        chance_not_worse: if beyond { higher } else { 1.0 },
-        chance_not_better: if share(b) < share(a) { lower } else { 1.0 },
-        is_within: b.0 == 0,
-        is_doubtful: beyond && (a.0 == 0 || higher <= stats::MISS_TWO / 2.0),
+        chance_not_worse: higher,
+        chance_not_better: lower,
+        chance_not_beyond: chances(allowed).map_or(1.0, |(higher, _)| higher),
+        chance_not_within: by_means(&first, &second, allowed).map_or(1.0, |(_, lower)| lower),
+        is_doubtful: share(b) > share(a) * allowed && (a.0 == 0 || higher <= stats::MISS_TWO / 2.0),
     };
     (compared, Some(counted))
 }
@@ -78,17 +87,30 @@ fn share((count, among): (u64, u64)) -> f64 {
     count as f64 / among.max(1) as f64
 }
 
-fn shares(runs: &Counts) -> Vec<f64> {
-    runs.iter().map(|run| share(*run)).collect()
+fn shares(runs: &Counts, times: f64) -> Vec<f64> {
+    runs.iter().map(|run| share(*run) * times).collect()
 }
 
-/// That the second side is higher, and that it is lower, by chance.
-fn by_means(first: &Counts, second: &Counts) -> Option<(f64, f64)> {
-    let angles =
-        |runs: &Counts| -> Vec<f64> { runs.iter().map(|run| share(*run).min(1.0).sqrt().asin()).collect() };
+/// That the second side is higher than so many times the first, and that it is lower, by chance: by ranks if these can convince.
+/// `None` if nothing can.
+fn chances(first: &Counts, second: &Counts, times: f64, convincing: f64) -> Option<(f64, f64)> {
+    let ranked = || {
+        let (first, second) = (shares(first, times), shares(second, 1.0));
+        stats::higher_by_chance(&first, &second).zip(stats::higher_by_chance(&second, &first))
+    };
+    let can_convince = stats::least_chance(first.len(), second.len()) <= convincing;
+    // Of very many runs, ranks are not counted.
+    can_convince.then(ranked).flatten().or_else(|| by_means(first, second, times))
+}
+
+/// As [`chances`], by the means of the transformed shares.
+fn by_means(first: &Counts, second: &Counts, times: f64) -> Option<(f64, f64)> {
+    let angles = |runs: &Counts, times: f64| -> Vec<f64> {
+        shares(runs, times).into_iter().map(|share| share.min(1.0).sqrt().asin()).collect()
+    };
     let among = |runs: &Counts| sum(runs).1.max(1) as f64;
     let by_chance = (0.25 / among(first) + 0.25 / among(second)).sqrt();
-    let effect =
-        Effect::between(&angles(first), &angles(second), 0.0, 0.0)?.with_error_of_at_least(by_chance);
+    let effect = Effect::between(&angles(first, times), &angles(second, 1.0), 0.0, Step::Rounded(0.0))?
+        .with_error_of_at_least(by_chance);
     Some((effect.chance_of_at_most(0.0), effect.chance_of_at_least(0.0)))
 }

@@ -1,6 +1,6 @@
 //! The figures that runs are compared by: one value a run, with the least step that it can differ by.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,15 @@ use crate::criterion::{Better, Unit};
 use crate::facts::{Counts, Distribution, Figure};
 use crate::runlog::event::EndReason;
 use crate::scope::Scope;
+use crate::stats::Step;
 use crate::summary::Summary;
 use crate::units;
 use crate::verdict::Verdict;
 
-/// A histogram keeps three digits.
-const HISTOGRAM_STEP: f64 = 1e-3;
+/// A histogram keeps three digits, and no change of another figure below that is worth a word.
+const THOUSANDTH: f64 = 1e-3;
+/// Logarithms of the same value may differ by so much, by the way they are added up.
+const ROUNDING: f64 = 1e-9;
 
 /// What a figure has to say in the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +83,8 @@ const AMOUNT: (Unit, Better, Part) = (Unit::Count, Better::Lower, Part::Judged);
 const TASK_MEDIAN: &str = "task.time p50";
 const TASK_TAIL: &str = "task.time p99";
 const FAILED: &str = "delivery.failed";
+/// Also of a run whose fleet was lost, which has no other figure.
+pub(super) const RUNS_FAILED: &str = "runs.failed";
 
 #[rustfmt::skip]
 const KINDS: [FigureKind; 19] = [
@@ -89,19 +94,19 @@ const KINDS: [FigureKind; 19] = [
     kind(TASK_MEDIAN, TIME, |s| quantile(&s.distributions.task, 0.5)),
     kind(TASK_TAIL, TAIL, |s| quantile(&s.distributions.task, 0.99)),
     kind("task.time spread", TAIL, |s| spread(&s.distributions.task)),
-    kind("throughput.tasks", (Unit::PerSecond, Better::Higher, Part::Judged), |s| level(s.throughput_tasks?, 0.0)),
+    kind("throughput.tasks", (Unit::PerSecond, Better::Higher, Part::Judged), |s| fine(s.throughput_tasks?)),
     kind("memory.pss mean", SIZE, |s| gauge(s, Figure::Pss, |g| g.0, 4096.0)),
     kind("memory.anon mean", SIZE, |s| gauge(s, Figure::Anon, |g| g.0, 4096.0)),
-    kind("cpu mean", (Unit::Cores, Better::Lower, Part::Judged), |s| gauge(s, Figure::Cpu, |g| g.0, 0.0)),
-    kind("fds max", AMOUNT, |s| gauge(s, Figure::Fds, |g| g.1, 0.0)),
-    kind("threads max", AMOUNT, |s| gauge(s, Figure::Threads, |g| g.1, 0.0)),
+    kind("cpu mean", (Unit::Cores, Better::Lower, Part::Judged), |s| fine(s.gauge(Figure::Cpu, Scope::Fleet)?.mean)),
+    kind("fds max", AMOUNT, |s| gauge(s, Figure::Fds, |g| g.1, 1.0)),
+    kind("threads max", AMOUNT, |s| gauge(s, Figure::Threads, |g| g.1, 1.0)),
     kind("shm.used max", SIZE, |s| gauge(s, Figure::FleetShm, |g| g.1, 4096.0)),
-    kind("launch.time", TAIL, |s| level(s.launch_ns? as f64 / 1e9, 0.0)),
+    kind("launch.time", TAIL, |s| fine(s.launch_ns? as f64 / 1e9)),
     kind(FAILED, AMOUNT, |s| tasks(s, |c| c.failed)),
     kind("delivery.late", AMOUNT, |s| tasks(s, |c| c.late)),
     kind("delivery.duplicates", AMOUNT, |s| tasks(s, |c| c.duplicates)),
     kind("incidents", AMOUNT, |s| Some(FigureValue::Count { count: s.exits.unexpected, among: u64::from(s.plan.processes) })),
-    kind("runs.failed", AMOUNT, |s| Some(FigureValue::Count { count: u64::from(s.judgement.verdict == Verdict::Fail), among: 1 })),
+    kind(RUNS_FAILED, AMOUNT, |s| Some(FigureValue::Count { count: u64::from(s.judgement.verdict == Verdict::Fail), among: 1 })),
 ];
 
 /// In the order of the documents.
@@ -109,7 +114,28 @@ pub fn figure_kinds() -> &'static [FigureKind] {
     &KINDS
 }
 
+/// All figures that some of these runs have, in the order of the documents, labelled ones after the plain one.
+pub fn figure_names<'a>(
+    runs: impl Iterator<Item = &'a RunFigures>,
+) -> impl Iterator<Item = (&'static FigureKind, String)> {
+    let all: BTreeSet<String> = runs.flat_map(|run| run.figures.keys().cloned()).collect();
+    KINDS.iter().flat_map(move |kind| {
+        let is_of = |name: &&String| FigureKind::named(name).is_some_and(|found| found.name == kind.name);
+        let mut names: Vec<String> = all.iter().filter(is_of).cloned().collect();
+        names.sort_by_key(|name| (name != kind.name, name.clone()));
+        names.into_iter().map(move |name| (kind, name))
+    })
+}
+
 impl FigureKind {
+    /// What these values and their steps can differ by, as a share: that of what was kept before it was known is 0.
+    pub(super) fn step<'a>(&self, values: impl Iterator<Item = &'a (f64, f64)>) -> Step {
+        let is_whole = self.unit == Unit::Count;
+        let own = |step: f64| if is_whole { step.max(1.0) } else { step };
+        let share = values.map(|(value, step)| own(*step) / value).fold(ROUNDING, f64::max);
+        if is_whole { Step::Whole(share) } else { Step::Rounded(share) }
+    }
+
     /// Of a name that may have a label: `task.time{workload="compile"} p50`.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         let plain = match (name.find('{'), name.rfind('}')) {
@@ -134,7 +160,7 @@ impl RunFigures {
         let identity = &summary.identity;
         let mut figures: BTreeMap<String, FigureValue> = KINDS
             .iter()
-            .filter(|kind| is_whole || kind.name == "runs.failed")
+            .filter(|kind| is_whole || kind.name == RUNS_FAILED)
             .filter_map(|kind| Some((kind.name.to_owned(), (kind.of)(summary)?)))
             .collect();
         if is_whole {
@@ -189,20 +215,23 @@ fn of_workloads(summary: &Summary) -> Vec<(String, FigureValue)> {
     of.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
+fn fine(value: f64) -> Option<FigureValue> {
+    level(value, value * THOUSANDTH)
+}
+
 fn level(value: f64, step: f64) -> Option<FigureValue> {
     value.is_finite().then_some(FigureValue::Level { value, step })
 }
 
 /// In seconds.
 fn quantile(of: &Distribution, share: f64) -> Option<FigureValue> {
-    let value = of.supported_quantile_ns(share)? as f64 / 1e9;
-    level(value, value * HISTOGRAM_STEP)
+    fine(of.supported_quantile_ns(share)? as f64 / 1e9)
 }
 
 /// Between the tenths at both ends.
 fn spread(of: &Distribution) -> Option<FigureValue> {
     let (low, high) = (of.supported_quantile_ns(0.1)?, of.supported_quantile_ns(0.9)?);
-    level(high.saturating_sub(low) as f64 / 1e9, 2.0 * high as f64 / 1e9 * HISTOGRAM_STEP)
+    level(high.saturating_sub(low) as f64 / 1e9, 2.0 * high as f64 / 1e9 * THOUSANDTH)
 }
 
 /// Picked from mean and greatest; of the fleet.

@@ -1,18 +1,18 @@
 //! Figures from run to run, and the commits between which they changed for good.
 //!
 //! Only runs that can be compared are in one series: what was asked, the machine and the kind of build are the same. What was measured without a
-//! run, such as benchmarks, has series of its own, by its source. Deliberately absent: a verdict. A change is something to look at; whether it is a
-//! regression, `compare` says.
+//! run, such as benchmarks, has series of its own, by its source. Counts are shares here: of so many tasks, so many failed. Deliberately absent: a
+//! verdict. A change is something to look at; whether it is a regression, `compare` says.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{RunFigures, figure_kinds, show};
+use super::figures::{FigureKind, RunFigures, figure_names, show};
 use super::measured::{Measurement, Source};
 use super::terms::Terms;
 use crate::criterion::{Better, Unit};
-use crate::stats::{self, changes};
+use crate::stats::{self, Noise, changes};
 
 /// How often a history without a change may show one, over all its figures together.
 const MISS: f64 = 0.01;
@@ -67,7 +67,7 @@ pub struct Tracked {
     pub name: String,
     /// Which way it is good.
     pub better: String,
-    /// One a run, in base units; absent where the run has none.
+    /// One a run, in base units, or a share of what could have been; absent where the run has none.
     pub values: Vec<Option<f64>>,
     /// One a value, where its source says how sure it is; empty if it never does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,11 +85,14 @@ pub struct Changed {
     pub last_commit: String,
     pub first_run: String,
     pub first_commit: String,
-    /// As a share of the old level: 0.1 is a tenth more.
-    pub change: f64,
+    /// As a share of the old level: 0.1 is a tenth more. Absent where that was 0.
+    pub change: Option<f64>,
     pub is_worse: bool,
     /// How probable such a change is by chance, in a series of this length.
     pub chance: f64,
+    /// What it is, in words.
+    #[serde(skip)]
+    what: String,
 }
 
 impl Entry {
@@ -167,6 +170,15 @@ impl Point {
         }
     }
 
+    fn is_that_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Run(run), Self::Run(other)) => run.is_that_of(other),
+            (Self::Run(_) | Self::Measured(_), Self::Run(_) | Self::Measured(_)) => {
+                self.run_id() == other.run_id()
+            }
+        }
+    }
+
     /// A dash where nothing was judged.
     pub fn verdict(&self) -> &'static str {
         match self {
@@ -177,8 +189,19 @@ impl Point {
 
     fn value(&self, name: &str) -> Option<f64> {
         match self {
-            Self::Run(run) => run.level(name).map(|level| level.0),
+            Self::Run(run) => {
+                let share = |(count, among): (u64, u64)| count as f64 / among.max(1) as f64;
+                run.level(name).map(|level| level.0).or_else(|| run.count(name).map(share))
+            }
             Self::Measured(own) => own.figures.get(name).map(|estimate| estimate.value),
+        }
+    }
+
+    /// Among how many, where it is a count.
+    fn among(&self, name: &str) -> Option<u64> {
+        match self {
+            Self::Run(run) => run.count(name).map(|(_, among)| among.max(1)),
+            Self::Measured(_) => None,
         }
     }
 
@@ -200,7 +223,7 @@ impl History {
         let mut series: Vec<(Subject, Vec<Point>)> = Vec::new();
         for (subject, point) in points {
             match series.iter_mut().find(|(known, _)| known.is_comparable(&subject)) {
-                Some((_, points)) if points.last().is_some_and(|last| last.run_id() == point.run_id()) => {}
+                Some((_, points)) if points.iter().any(|known| known.is_that_of(&point)) => {}
                 Some((_, points)) => points.push(point),
                 None => series.push((subject, vec![point])),
             }
@@ -215,11 +238,13 @@ impl History {
 
 fn track(subject: &Subject, points: &[Point], least: f64) -> Vec<Tracked> {
     let kinds: Vec<(String, Unit, Better)> = match subject {
-        Subject::Runs { .. } => figure_kinds()
-            .iter()
-            .filter(|kind| points.iter().any(|point| point.value(kind.name).is_some()))
-            .map(|kind| (kind.name.to_owned(), kind.unit, kind.better))
-            .collect(),
+        Subject::Runs { .. } => {
+            let runs = points.iter().filter_map(|point| match point {
+                Point::Run(run) => Some(run),
+                Point::Measured(_) => None,
+            });
+            figure_names(runs).map(|(kind, name)| (name, kind.unit, kind.better)).collect()
+        }
         Subject::Measured(source) => {
             let names = points.iter().filter_map(|point| match point {
                 Point::Measured(own) => Some(own.figures.keys()),
@@ -229,38 +254,109 @@ fn track(subject: &Subject, points: &[Point], least: f64) -> Vec<Tracked> {
             names.into_iter().map(|name| (name.clone(), source.unit(), source.better())).collect()
         }
     };
-    let miss = MISS / kinds.len().max(1) as f64;
-    kinds.into_iter().map(|kind| one(kind, points, (miss, least))).collect()
+    let series: Vec<Series<'_>> = kinds.into_iter().map(|kind| Series::of(kind, subject, points)).collect();
+    // What is the same everywhere can show no change, and is no question (Tarone 1990).
+    let asked = series.iter().filter(|one| one.varies()).count();
+    let miss = MISS / asked.max(1) as f64;
+    series.into_iter().map(|one| one.tracked(miss, least)).collect()
 }
 
-fn one((name, unit, better): (String, Unit, Better), points: &[Point], (miss, least): (f64, f64)) -> Tracked {
-    let values: Vec<Option<f64>> = points.iter().map(|point| point.value(&name)).collect();
-    // What is missing is passed over. Levels are compared as ratios.
-    let known: Vec<(&Point, f64)> = points
-        .iter()
-        .zip(&values)
-        .filter_map(|(point, value)| Some((point, value.filter(|value| *value > 0.0)?.ln())))
-        .collect();
-    let logs: Vec<f64> = known.iter().map(|(_, log)| *log).collect();
-    let describe = |change: stats::Change| {
-        let (last, first) = (known[change.at - 1].0, known[change.at].0);
-        let is_more = change.by > 0.0;
+/// A figure over the points that have it.
+struct Series<'a> {
+    name: String,
+    unit: Unit,
+    better: Better,
+    points: &'a [Point],
+    /// What is missing is passed over.
+    known: Vec<(&'a Point, f64)>,
+    noise: Noise,
+    is_count: bool,
+}
+
+impl<'a> Series<'a> {
+    fn of((name, unit, better): (String, Unit, Better), subject: &Subject, points: &'a [Point]) -> Self {
+        let among = points.iter().filter_map(|point| point.among(&name)).min();
+        let is_count = among.is_some();
+        // Levels are compared as ratios, which 0 has none of.
+        let is_known = |value: &f64| is_count || *value > 0.0;
+        let known: Vec<(&Point, f64)> =
+            points.iter().filter_map(|point| Some((point, point.value(&name).filter(is_known)?))).collect();
+        let noise = match (subject, among) {
+            (Subject::Measured(Source::Coverage { .. }), _) => Noise::Exact,
+            (Subject::Measured(Source::Criterion { .. }), _) => Noise::Steps(0.0),
+            // Chance alone gives transformed shares half of this as their deviation.
+            (Subject::Runs { .. }, Some(among)) => Noise::Steps(1.0 / (among as f64).sqrt()),
+            (Subject::Runs { .. }, None) => Noise::Steps(step(&name, points)),
+        };
+        Self { name, unit: if is_count { Unit::Share } else { unit }, better, points, known, noise, is_count }
+    }
+
+    fn varies(&self) -> bool {
+        self.known.windows(2).any(|pair| pair[0].1.total_cmp(&pair[1].1).is_ne())
+    }
+
+    /// On the scale on which the spread is the same for small values and large ones: shares after the transformation of Anscombe (1948).
+    fn scaled(&self) -> Vec<f64> {
+        let scale = |value: f64| if self.is_count { value.min(1.0).sqrt().asin() } else { value.ln() };
+        self.known.iter().map(|(_, value)| scale(*value)).collect()
+    }
+
+    /// Levels before and after, and by how much that is more as a share; that of 0 is infinite.
+    fn levels(&self, change: &stats::Change) -> (f64, f64, f64) {
+        if !self.is_count {
+            return (change.before.exp(), change.after.exp(), change.by().exp_m1());
+        }
+        let mean = |of: &[(&Point, f64)]| of.iter().map(|(_, value)| value).sum::<f64>() / of.len() as f64;
+        let (from, to) = change.part;
+        let (before, after) = (mean(&self.known[from..change.at]), mean(&self.known[change.at..to]));
+        (before, after, after / before - 1.0)
+    }
+
+    fn described(&self, change: &stats::Change) -> Changed {
+        let (last, first) = (self.known[change.at - 1].0, self.known[change.at].0);
+        let (before, after, by) = self.levels(change);
+        let is_worse = (by > 0.0) == (self.better == Better::Lower);
+        let change_of = Some(by).filter(|by| by.is_finite());
+        let what = match change_of {
+            Some(by) => format!("{:+.1} %", by * 100.0),
+            None => format!("{} after {}", show(self.unit, after), show(self.unit, before)),
+        };
         Changed {
             last_run: last.run_id().to_owned(),
             last_commit: last.commit().to_owned(),
             first_run: first.run_id().to_owned(),
             first_commit: first.commit().to_owned(),
-            change: change.by.exp_m1(),
-            is_worse: is_more == (better == Better::Lower),
+            change: change_of,
+            is_worse,
             chance: change.chance,
+            what,
         }
-    };
-    let found = changes(&logs, miss, least.ln_1p()).into_iter().map(describe).collect();
-    let mut intervals: Vec<_> = points.iter().map(|point| point.interval(&name)).collect();
-    if intervals.iter().all(Option::is_none) {
-        intervals.clear();
     }
-    Tracked { name, better: better.name().to_owned(), values, intervals, changes: found, unit }
+
+    fn tracked(self, miss: f64, least: f64) -> Tracked {
+        let is_worth = |change: &stats::Change| self.levels(change).2.ln_1p().abs() >= least.ln_1p();
+        let found = changes(&self.scaled(), self.noise, miss, &is_worth);
+        let found = found.iter().map(|change| self.described(change)).collect();
+        let mut intervals: Vec<_> = self.points.iter().map(|point| point.interval(&self.name)).collect();
+        if intervals.iter().all(Option::is_none) {
+            intervals.clear();
+        }
+        let values = self.points.iter().map(|point| point.value(&self.name)).collect();
+        let better = self.better.name().to_owned();
+        Tracked { name: self.name, better, values, intervals, changes: found, unit: self.unit }
+    }
+}
+
+/// The least that values can differ by, as a share.
+fn step(name: &str, points: &[Point]) -> f64 {
+    let levels: Vec<(f64, f64)> = points
+        .iter()
+        .filter_map(|point| match point {
+            Point::Run(run) => run.level(name).filter(|level| level.0 > 0.0),
+            Point::Measured(_) => None,
+        })
+        .collect();
+    FigureKind::named(name).map_or(0.0, |kind| kind.step(levels.iter()).size())
 }
 
 impl Tracked {
@@ -281,13 +377,12 @@ impl Tracked {
 }
 
 impl Changed {
-    /// `+30.2 % between commits abc and def (runs smoke-1 and smoke-2)`
+    /// `+30.2 % (worse) between commits abc and def (runs smoke-1 and smoke-2)`
     pub fn sentence(&self) -> String {
-        let percent = self.change * 100.0;
         let word = if self.is_worse { "worse" } else { "better" };
         format!(
-            "{percent:+.1} % ({word}) between commits {} and {} (runs {} and {})",
-            self.last_commit, self.first_commit, self.last_run, self.first_run
+            "{} ({word}) between commits {} and {} (runs {} and {})",
+            self.what, self.last_commit, self.first_commit, self.last_run, self.first_run
         )
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::agree::agree;
 use super::compared::{Compared, Word, blank};
 use super::counts::{self, Counted};
-use super::figures::{FigureKind, Part, RunFigures, figure_kinds, show};
+use super::figures::{FigureKind, Part, RUNS_FAILED, figure_names, show};
 use super::side::{LeftOut, Pair, Side, SideError};
 use super::terms::{Across, Terms};
 use crate::criterion::Better;
@@ -123,8 +123,10 @@ pub fn compare(sides: &[Side], pairs: Option<&[Pair]>, limits: &Limits) -> Resul
     let warnings = agree(sides, limits.across)?;
     let mut asked: Vec<Vec<Question>> =
         others.iter().map(|side| questions(first, side, pairs, limits, others.len())).collect();
-    let all: Vec<&mut Question> = asked.iter_mut().flatten().collect();
-    adjust(all);
+    let (alone, many): (Vec<&mut Question>, Vec<&mut Question>) =
+        asked.iter_mut().flatten().partition(|question| question.is_alone());
+    adjust(many);
+    adjust(alone);
     let against: Vec<Against> = others
         .iter()
         .zip(asked)
@@ -181,8 +183,10 @@ fn questions(
 ) -> Vec<Question> {
     let names = names(first, second, limits);
     // So many figures are asked at once: ranks that cannot be as sure as the first step of Holm asks convince of nothing.
-    let convincing = MISS / (names.len() * sides).max(1) as f64;
+    let family = names.iter().filter(|(kind, _)| kind.name != RUNS_FAILED).count();
     let ask = |(kind, name): (&'static FigureKind, String)| {
+        // Where each run has one or none, nothing but the exact test is to be had.
+        let convincing = if kind.name == RUNS_FAILED { 1.0 } else { MISS / (family * sides).max(1) as f64 };
         let limit =
             limits.single.get(&name).or_else(|| limits.single.get(kind.name)).copied().unwrap_or(limits.all);
         let is_count = [first, second].iter().any(|side| !side.counts(&name).is_empty());
@@ -202,25 +206,13 @@ fn questions(
     names.into_iter().map(ask).collect()
 }
 
-/// Figures that a side has, in the order of the documents, labelled ones after the plain one.
+/// Figures that a side has and that are asked, in the order of the documents.
 fn names(first: &Side, second: &Side, limits: &Limits) -> Vec<(&'static FigureKind, String)> {
-    let of = |side: &Side| -> Vec<String> {
-        side.runs.iter().flat_map(|(_, run): &(Terms, RunFigures)| run.figures.keys().cloned()).collect()
-    };
-    let all: BTreeSet<String> = of(first).into_iter().chain(of(second)).collect();
-    let is_asked = |kind: &FigureKind, name: &String| {
+    let runs = first.runs.iter().chain(&second.runs).map(|(_, run)| run);
+    let is_asked = |(kind, name): &(&FigureKind, String)| {
         limits.only.is_empty() || limits.only.iter().any(|only| only == name || only == kind.name)
     };
-    figure_kinds()
-        .iter()
-        .flat_map(|kind| {
-            let is_of = |name: &&String| FigureKind::named(name).is_some_and(|found| found.name == kind.name);
-            let mut names: Vec<String> =
-                all.iter().filter(is_of).filter(|name| is_asked(kind, name)).cloned().collect();
-            names.sort_by_key(|name| (name != kind.name, name.clone()));
-            names.into_iter().map(move |name| (kind, name))
-        })
-        .collect()
+    figure_names(runs).filter(is_asked).collect()
 }
 
 fn levels(
@@ -261,7 +253,7 @@ fn levels(
         Better::Lower => 1.0,
         Better::Higher => -1.0,
     };
-    let step = all().map(|(value, step)| step / value).fold(0.0, f64::max);
+    let step = kind.step(all());
     let worse = |v: &(f64, f64)| turn * v.0.ln();
     let both = paired(&compared.name, first, second, pairs, worse);
     let effect = match both {
@@ -310,7 +302,7 @@ fn describe(compared: &mut Compared, effect: &Effect, turn: f64) {
     compared.method = Some(effect.method());
 }
 
-/// The words of all figures, each with its chance among all of them.
+/// The words of a family of figures, each with its chance among all of them.
 fn adjust(mut all: Vec<&mut Question>) {
     let worse: Vec<f64> = all.iter().filter_map(|question| question.chance_not_worse()).collect();
     let better: Vec<f64> = all.iter().filter_map(|question| question.chance_not_better()).collect();
@@ -325,6 +317,12 @@ fn adjust(mut all: Vec<&mut Question>) {
 }
 
 impl Question {
+    /// Whether runs fail is a question of its own, and no other one makes its answer less sure: three runs of each side, of which only the
+    /// new ones fail, could not show it among twenty figures.
+    fn is_alone(&self) -> bool {
+        self.compared.name == RUNS_FAILED
+    }
+
     /// How probable these runs are if the figure is no worse than it was.
     fn chance_not_worse(&self) -> Option<f64> {
         match &self.asked {
@@ -351,7 +349,9 @@ impl Question {
                 effect.chance_of_at_most(0.0) <= MISS,
                 effect.chance_of_at_most(*allowed) <= MISS,
             ),
-            Asked::Counts(counted) => (counted.is_within, counted.is_doubtful, true),
+            Asked::Counts(counted) => {
+                (counted.chance_not_within <= MISS, counted.is_doubtful, counted.chance_not_beyond <= MISS)
+            }
         };
         self.compared.chance = Some(worse);
         self.compared.word = match () {

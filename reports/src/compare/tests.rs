@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+mod discrete;
+
 use super::*;
 use crate::runlog::event::{LoadModel, Topology};
 use crate::verdict::Verdict;

@@ -5,6 +5,9 @@
 //! null distribution of the ranks gives (Moses 1965; Tukey 1949 for pairs). It asks nothing of how runs are distributed, and one
 //! run on a disturbed host does not move it. Where there are too few runs for ranks to convince, the difference of the means has the interval of
 //! Student (1908), with Welch's (1947) degrees of freedom. One run on a side borrows the spread of the other.
+//!
+//! Runs that happen to agree do not show that the next one will: values that go in steps differ by half a step at least (a [`Step`] says why).
+//! So no interval has zero width.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -30,6 +33,41 @@ pub enum Method {
     OneRun,
 }
 
+/// The least that values of one figure can differ by, and what it means where they agree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// They are rounded to such steps: all of them can be off by one in the same way, however many there are.
+    Rounded(f64),
+    /// They are counts of whole things, and exact. What goes to and fro by one step has a standard deviation of half a step at most
+    /// (Popoviciu 1935), and a few values that agree do not show that it is less.
+    Whole(f64),
+}
+
+impl Step {
+    pub fn size(self) -> f64 {
+        let (Self::Rounded(size) | Self::Whole(size)) = self;
+        size
+    }
+
+    /// The least standard error of a difference between means of so many values.
+    fn error(self, first: f64, second: f64) -> f64 {
+        self.size() / 2.0 * (1.0 / first + 1.0 / second).sqrt()
+    }
+
+    /// How far a difference of means is off, whatever its error.
+    fn off(self) -> f64 {
+        match self {
+            Self::Rounded(size) => size,
+            Self::Whole(_) => 0.0,
+        }
+    }
+
+    /// As [`Self::off`] of ranks, which have no error of their own.
+    fn off_ranks(self, first: f64, second: f64) -> f64 {
+        self.off().max(normal(1.0 - MISS_TWO / 2.0) * self.error(first, second))
+    }
+}
+
 /// The second side's values less the first's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
@@ -37,7 +75,7 @@ pub struct Effect {
     estimate: f64,
     found: Found,
     /// No difference is surer than this.
-    step: f64,
+    off: f64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -55,15 +93,16 @@ enum Found {
 
 impl Effect {
     /// Of two sides whose runs have nothing to do with each other. `convincing` is the probability that ranks must be able to
-    /// reach, and `step` the least that the values can differ by. `None` without a value on each side and three in all.
-    pub fn between(first: &[f64], second: &[f64], convincing: f64, step: f64) -> Option<Self> {
+    /// reach. `None` without a value on each side and three in all.
+    pub fn between(first: &[f64], second: &[f64], convincing: f64, step: Step) -> Option<Self> {
         if first.is_empty() || second.is_empty() || first.len() + second.len() < 3 {
             return None;
         }
         let null = Null::greater_pairs(first.len(), second.len()).filter(|null| null.least() <= convincing);
         if let Some(null) = null {
             let pairs = first.iter().flat_map(|a| second.iter().map(move |b| b - a));
-            return Self::ranked(Method::Ranks, pairs.collect(), null, step);
+            let off = step.off_ranks(first.len() as f64, second.len() as f64);
+            return Self::ranked(Method::Ranks, pairs.collect(), null, off);
         }
         let (a, b) = (Moments::of(first), Moments::of(second));
         let estimate = b.mean - a.mean;
@@ -76,11 +115,12 @@ impl Effect {
             let freedom = (of_a + of_b).powi(2) / (of_a.powi(2) / (a.n - 1.0) + of_b.powi(2) / (b.n - 1.0));
             (Method::Means, (of_a + of_b).sqrt(), if freedom.is_nan() { a.n + b.n - 2.0 } else { freedom })
         };
-        Some(Self { method, estimate, found: Found::Means { error, freedom }, step })
+        let error = error.max(step.error(a.n, b.n));
+        Some(Self { method, estimate, found: Found::Means { error, freedom }, off: step.off() })
     }
 
     /// Of runs that were made in pairs, one of each side in turn. `None` with fewer than two pairs.
-    pub fn paired(pairs: &[(f64, f64)], convincing: f64, step: f64) -> Option<Self> {
+    pub fn paired(pairs: &[(f64, f64)], convincing: f64, step: Step) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
         if differences.len() < 2 {
             return None;
@@ -89,17 +129,19 @@ impl Effect {
         if null.least() <= convincing {
             let walsh = differences.iter().enumerate();
             let walsh = walsh.flat_map(|(i, a)| differences[i..].iter().map(move |b| f64::midpoint(*a, *b)));
-            return Self::ranked(Method::PairedRanks, walsh.collect(), null, step);
+            let off = step.off_ranks(pairs.len() as f64, pairs.len() as f64);
+            return Self::ranked(Method::PairedRanks, walsh.collect(), null, off);
         }
         let all = Moments::of(&differences);
-        let found = Found::Means { error: (all.variance / all.n).sqrt(), freedom: all.n - 1.0 };
-        Some(Self { method: Method::PairedMeans, estimate: all.mean, found, step })
+        let error = (all.variance / all.n).sqrt().max(step.error(all.n, all.n));
+        let found = Found::Means { error, freedom: all.n - 1.0 };
+        Some(Self { method: Method::PairedMeans, estimate: all.mean, found, off: step.off() })
     }
 
-    fn ranked(method: Method, mut differences: Vec<f64>, null: Null, step: f64) -> Option<Self> {
+    fn ranked(method: Method, mut differences: Vec<f64>, null: Null, off: f64) -> Option<Self> {
         differences.sort_by(f64::total_cmp);
         let estimate = median(&mut differences.clone())?;
-        Some(Self { method, estimate, found: Found::Ranks { differences, null }, step })
+        Some(Self { method, estimate, found: Found::Ranks { differences, null }, off })
     }
 
     /// No surer than an error of this size makes it: what is known of single values of a run. Ranks stay as they are.
@@ -134,17 +176,17 @@ impl Effect {
                 (self.estimate - half, self.estimate + half)
             }
         };
-        Interval { low: low.min(self.estimate - self.step), high: high.max(self.estimate + self.step) }
+        Interval { low: low.min(self.estimate - self.off), high: high.max(self.estimate + self.off) }
     }
 
     /// How probable values like these are if the true difference is no greater than `limit`.
     pub fn chance_of_at_most(&self, limit: f64) -> f64 {
-        self.beyond(limit + self.step, |difference| difference, self.estimate)
+        self.beyond(limit + self.off, |difference| difference, self.estimate)
     }
 
     /// How probable values like these are if the true difference is no less than `limit`.
     pub fn chance_of_at_least(&self, limit: f64) -> f64 {
-        self.beyond(self.step - limit, |difference| -difference, -self.estimate)
+        self.beyond(self.off - limit, |difference| -difference, -self.estimate)
     }
 
     fn beyond(&self, limit: f64, turned: fn(f64) -> f64, estimate: f64) -> f64 {
@@ -172,7 +214,7 @@ impl Effect {
                 error * (line::quantile(*freedom, MISS_TWO) + seen)
             }
         };
-        size.max(self.step)
+        size.max(self.off)
     }
 }
 

@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::near;
-use crate::stats::{Effect, Method, change, higher_by_chance, holm, rank_correlation};
+use crate::stats::{Effect, Method, Noise, Step, change, higher_by_chance, holm, rank_correlation};
+
+/// As SciPy takes values.
+const EXACT: Step = Step::Rounded(0.0);
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -14,6 +17,7 @@ struct Oracle {
     higher: Vec<Higher>,
     correlations: Vec<Correlation>,
     changes: Vec<Changed>,
+    counted_changes: Vec<Changed>,
     holm: Holm,
 }
 
@@ -80,11 +84,11 @@ fn oracle() -> Oracle {
 #[test]
 fn differences_by_ranks_are_those_of_scipy() {
     for wanted in oracle().ranks {
-        let found = Effect::between(&wanted.first, &wanted.second, 0.05, 0.0).unwrap();
+        let found = Effect::between(&wanted.first, &wanted.second, 0.05, EXACT).unwrap();
         wanted.is_that_of(&found, Method::Ranks);
     }
     for wanted in oracle().paired_ranks {
-        let found = Effect::paired(&wanted.pairs(), 0.05, 0.0).unwrap();
+        let found = Effect::paired(&wanted.pairs(), 0.05, EXACT).unwrap();
         wanted.is_that_of(&found, Method::PairedRanks);
     }
 }
@@ -92,11 +96,11 @@ fn differences_by_ranks_are_those_of_scipy() {
 #[test]
 fn differences_of_means_are_those_of_scipy() {
     for wanted in oracle().means {
-        let found = Effect::between(&wanted.first, &wanted.second, 0.0, 0.0).unwrap();
+        let found = Effect::between(&wanted.first, &wanted.second, 0.0, EXACT).unwrap();
         wanted.is_that_of(&found, Method::Means);
     }
     for wanted in oracle().paired_means {
-        let found = Effect::paired(&wanted.pairs(), 0.0, 0.0).unwrap();
+        let found = Effect::paired(&wanted.pairs(), 0.0, EXACT).unwrap();
         wanted.is_that_of(&found, Method::PairedMeans);
     }
 }
@@ -128,8 +132,17 @@ fn rank_correlations_are_those_of_scipy() {
 #[test]
 fn the_likeliest_change_is_where_scipys_t_is_greatest() {
     for wanted in oracle().changes {
-        let found = change::likeliest(&wanted.values).unwrap();
+        let found = change::likeliest(&wanted.values, Noise::Steps(0.0)).unwrap();
         assert_eq!(found.at, wanted.at);
-        assert!(near(found.by, wanted.by, 1e-9) && near(found.chance, wanted.chance, 1e-9), "{found:?}");
+        assert!(near(found.by(), wanted.by, 1e-9) && near(found.chance, wanted.chance, 1e-9), "{found:?}");
+    }
+}
+
+#[test]
+fn a_change_of_few_steps_is_where_scipys_exact_test_is_least() {
+    for wanted in oracle().counted_changes {
+        let found = change::likeliest(&wanted.values, Noise::Steps(1.0)).unwrap();
+        assert_eq!(found.at, wanted.at, "{:?}", wanted.values);
+        assert!(near(found.by(), wanted.by, 1e-9) && near(found.chance, wanted.chance, 1e-9), "{found:?}");
     }
 }
