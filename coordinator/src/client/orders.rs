@@ -42,6 +42,9 @@ pub enum OrderResult {
     /// The coordinator has the order, and carries it out as soon as its table has room.
     #[error("the task table of its coordinator is full; it is requeued as soon as there is room")]
     Pending,
+    /// A dead letter that cannot have been one of a task of this fleet.
+    #[error("another program has overwritten it in the fleet's memory, and it is dropped")]
+    Damaged,
     /// There is no task or dead letter with this id.
     #[error("there is no such {0}")]
     NotFound(&'static str),
@@ -133,13 +136,27 @@ impl Operator {
         let mut results = Vec::new();
         for id in wanted {
             let result = match (found.get(&id), acknowledged.get(&id)) {
-                (Some(letter), Some(Ok(()))) => self.wait_until_removed(letter, until),
+                (Some(letter), Some(Ok(()))) => match self.wait_until_removed(letter, until) {
+                    OrderResult::Done if order == Order::Revive && !self.is_sound(letter) => {
+                        OrderResult::Damaged
+                    }
+                    result => result,
+                },
                 (_, Some(Err(why))) => OrderResult::Unacknowledged(why.clone()),
                 _ => OrderResult::NotFound("dead letter"),
             };
             results.push((id, result));
         }
         Ok(results)
+    }
+
+    /// As its coordinator finds out.
+    fn is_sound(&self, letter: &DeadLetter) -> bool {
+        let control = self.watch.control();
+        let workers = control.shape().workers_per_coordinator();
+        letter.id.epoch == control.stamped().epoch
+            && letter.kind.is_some()
+            && letter.worker.is_none_or(|worker| worker < workers)
     }
 
     /// Once its order is done, a dead letter is gone. Another one of the same task is a later one.

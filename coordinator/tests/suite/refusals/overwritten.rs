@@ -128,6 +128,8 @@ fn a_dead_letter_that_was_overwritten_becomes_no_task_and_ends_no_coordinator() 
         let mut requeue = Command::new(PROGRAM);
         requeue.args(["dead-letters", "test", "--requeue", "all", "--shm-dir"]).arg(shm.path());
         let output = requeue.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(10) && said.contains("has overwritten it"), "{output:?}");
         wait_until("it is gone", || client.status().counts.dead_letters_kept == 0);
         let status = client.status();
         assert_eq!(status.coordinators[0].damaged, damaged, "{output:?}");
