@@ -348,6 +348,8 @@ impl Coordinator {
     /// for any worker go to the others, if there are any.
     pub(super) fn abandon(&mut self, number: usize) {
         self.links[number].rings = None;
+        // A task that waited for the dead worker may have wanted another one.
+        self.due.retain(|(_, due)| *due as usize != number);
         let cell = &self.region.worker(number as u32).process;
         cell.set_life(Life::Dead);
         let deaths = cell.deaths.load(Ordering::Relaxed);

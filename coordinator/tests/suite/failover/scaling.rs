@@ -1,11 +1,16 @@
 //! Coordinators and workers added and retired while there is work, by hand and by load.
 
 use super::{Fleet, Load, kill, program, shm, slay, wait_until};
+use coordinator::bus::directory::{control_path, region_path};
+use coordinator::bus::fields::of_region;
+use coordinator::bus::ring::LEN_MAX;
 use coordinator::bus::slot::Life;
 use coordinator::bus::sync::Ordering;
+use coordinator::bus::view::Control;
 use coordinator::client::{Client, Event, Failure, Task, WorkerRef};
 use coordinator::wire::command_body;
 use nix::sys::signal::Signal;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -48,6 +53,24 @@ fn coordinators_come_and_go_by_hand_and_nothing_is_lost() {
     }
     assert_eq!(fleet.deaths(), 0);
     load.end_whole();
+    fleet.stop(shm.path());
+}
+
+/// Another program has written there: what is no record is not read, nor waited for.
+#[test]
+fn a_coordinator_retires_whatever_is_left_in_its_clients_ring() {
+    let shm = shm();
+    let fleet = Fleet::start(shm.path(), 2, 1, &[]);
+    let control = Control::attach(&control_path(&fleet.up.dir)).unwrap();
+    let slot =
+        of_region(control.shape()).into_iter().find(|word| word.name.starts_with("client_down_slots[0]"));
+    // The first record of the first epoch, of a kind that there is, and longer than any slot.
+    let word: u64 = 1 << 32 | 1 << 24 | 1 << 21 | LEN_MAX as u64;
+    let file = std::fs::File::options().write(true).open(region_path(&fleet.up.dir, 1)).unwrap();
+    file.write_all_at(&word.to_ne_bytes(), slot.unwrap().at).unwrap();
+    control.coordinator(1).bell.ring();
+    assert_eq!(scale(shm.path(), 1, 1).wait().unwrap().code(), Some(0));
+    assert_eq!(live(&fleet), (1, 1));
     fleet.stop(shm.path());
 }
 
