@@ -1,6 +1,6 @@
 //! Own tasks that have left the fleet without an outcome: their memory was overwritten.
 
-use super::{Client, Event, Failure, TaskId};
+use super::{Client, Event, Failure, Outcome, TaskId, WorkerRef, now_ns};
 use crate::bus::slot::Life;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -46,10 +46,22 @@ impl Client {
             && self.control.coordinator(index).process.life() == Life::Live
     }
 
-    /// Gives a task up whose outcome has not come within `time`.
-    pub(crate) fn give_up(&mut self, id: TaskId, time: Duration, mut each: impl FnMut(Event<'_>)) {
+    /// Gives a task up whose outcome has not come within `time`, an earlier client's too.
+    pub fn give_up(&mut self, id: TaskId, time: Duration, mut each: impl FnMut(Event<'_>)) {
         // If the coordinator has it after all, it is not to go on.
         let _ = self.cancel(id);
+        if id.sender != self.sender {
+            // Its number may be that of an own task as well, and which coordinator has it is not known.
+            return each(Event::Inherited(Outcome {
+                id,
+                worker: WorkerRef::none(0),
+                attempt: None,
+                tag: 0,
+                sent_ns: 0,
+                received_ns: now_ns(),
+                result: Err(Failure::TimedOut(time)),
+            }));
+        }
         let why = |task: &super::InFlight| match task.coordinator {
             Some(index) => Failure::CoordinatorSilent(index, time),
             None => Failure::Unassigned(time),

@@ -210,6 +210,30 @@ fn what_comes_of_a_task_that_the_client_gave_up_is_no_second_answer() {
 }
 
 #[test]
+fn an_earlier_clients_task_is_given_up_and_no_own_one_with_its_number() {
+    let shm = shm();
+    let up = Up::start(shm.path(), 1, 2, &[]);
+    let mut first = Client::attach(&up.dir).unwrap();
+    let earlier = first.send(worker(0, 0), Task::Sleep(LONG), LONG, 7).unwrap();
+    first.flush();
+    wait_until("it is accepted", || first.status().ledger().accepted == 1);
+    drop(first);
+    let mut client = Client::attach(&up.dir).unwrap();
+    let own = client.send(worker(0, 1), Task::Sleep(LONG), LONG, 8).unwrap();
+    client.flush();
+    assert_eq!(earlier.sequence, own.sequence);
+    let mut found = Vec::new();
+    client.give_up(earlier, LONG, |event| match event {
+        Event::Inherited(outcome) => found.push((outcome.id, outcome.result.err())),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(found, [(earlier, Some(Failure::TimedOut(LONG)))]);
+    assert_eq!((client.in_flight(), client.ledger().in_flight), (1, 1));
+    drop(client);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn a_stopped_coordinator_is_given_up_after_the_time_out() {
     let shm = shm();
     let up = Up::start(shm.path(), 1, 1, &[]);
