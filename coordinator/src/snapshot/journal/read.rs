@@ -38,7 +38,8 @@ pub(super) fn read(path: &Path, input: impl BufRead) -> Result<Found, SnapshotEr
             Next::End => break 0,
             Next::Torn(bytes) => break bytes,
             Next::Record(record) => match *record {
-                Record::Accepted { number, task } if number >= next => {
+                // The largest one has no next.
+                Record::Accepted { number, task } if (next..u64::MAX).contains(&number) => {
                     next = number + 1;
                     group.accepted.push((Entry(number), task));
                 }

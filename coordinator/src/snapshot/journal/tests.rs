@@ -112,6 +112,15 @@ fn every_line_that_is_missing_moved_or_repeated_is_refused() {
 }
 
 #[test]
+fn an_entry_without_a_next_one_is_refused() {
+    let (mut chain, mut text) = (Chain::default(), Vec::new());
+    append(&mut chain, &mut text, &Record::Header(header())).unwrap();
+    append(&mut chain, &mut text, &Record::Accepted { number: u64::MAX, task: task(1, b"") }).unwrap();
+    append(&mut chain, &mut text, &Record::Commit { records: 1 }).unwrap();
+    assert!(matches!(parse(&text), Err(SnapshotError::Damaged { .. })));
+}
+
+#[test]
 fn a_torn_journal_goes_on_where_it_was_whole() {
     let (bytes, ends) = three_groups();
     for len in (ends[0]..bytes.len()).step_by(7) {
