@@ -5,7 +5,7 @@
 //! process at one time is one incident, and is recorded when it is over. Exits are for [`super::watch`]; how grave an incident is, for the table in `reports`.
 
 use super::recorder::Handle;
-use crate::system::{Notice, Noticed};
+use crate::system::{Notice, Noticed, PlaceId};
 use reports::runlog::event::{AgentId, AgentInfo, Alert, Event, Incident, IncidentKind, Severity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +47,18 @@ impl Incidents {
         agent: impl Fn(&Notice) -> Option<&'a AgentInfo>,
     ) {
         self.record(|open| open.noticed(now_ns, notices, agent));
+    }
+
+    /// Ends and replacements that the log is about to have, at `at_ns`: an incident of a process that is gone is over.
+    pub fn ended(&self, at_ns: u64, events: &[Event]) {
+        for event in events {
+            let (id, incarnation) = match event {
+                Event::AgentExit(exit) => (exit.agent, exit.incarnation),
+                Event::AgentReplaced(new) => (new.agent, new.incarnation.saturating_sub(1)),
+                _ => continue,
+            };
+            self.record(|open| open.ended(at_ns, id, incarnation));
+        }
     }
 
     /// No one looks any more: what has not ended lasts.
@@ -92,9 +104,43 @@ struct Tracker {
     began_ns: u64,
     open: BTreeMap<AgentId, Open>,
     held: BTreeMap<(IncidentKind, u32), Held>,
+    /// The last process of a place that is gone.
+    gone: BTreeMap<AgentId, Gone>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    incarnation: u32,
+    /// By then.
+    at_ns: u64,
+    /// What befell it is told.
+    is_told: bool,
 }
 
 impl Tracker {
+    /// This process in a place, and those before it, are gone: what befell them is over.
+    fn ended(&mut self, at_ns: u64, id: AgentId, incarnation: u32) -> Vec<Event> {
+        let new = Gone { incarnation, at_ns, is_told: false };
+        let gone = self.gone.entry(id).or_insert(new);
+        if gone.incarnation < incarnation {
+            *gone = new;
+        } else if gone.incarnation == incarnation {
+            gone.at_ns = gone.at_ns.min(at_ns);
+        }
+        self.close(at_ns)
+    }
+
+    fn is_gone(&self, agent: &AgentInfo) -> bool {
+        self.gone.get(&agent.id).is_some_and(|gone| agent.incarnation <= gone.incarnation)
+    }
+
+    /// A look may have begun before the end of a process, and be told after it.
+    fn is_told(&self, agent: &AgentInfo) -> bool {
+        self.gone.get(&agent.id).is_some_and(|gone| {
+            agent.incarnation < gone.incarnation || agent.incarnation == gone.incarnation && gone.is_told
+        })
+    }
+
     fn stopped(&mut self, at_ns: u64, stopped: &[AgentInfo]) -> Vec<Event> {
         let mut events = Vec::new();
         for open in self.open.values_mut() {
@@ -102,6 +148,10 @@ impl Tracker {
         }
         let mut new = Vec::new();
         for agent in stopped {
+            events.extend(self.follow(agent, at_ns));
+            if self.is_told(agent) {
+                continue;
+            }
             if !self.open.contains_key(&agent.id) {
                 new.push(agent);
             }
@@ -127,6 +177,10 @@ impl Tracker {
         }
         let mut new = Vec::new();
         for (agent, since_ns) in still {
+            events.extend(self.follow(agent, at_ns));
+            if self.is_told(agent) {
+                continue;
+            }
             if !self.open.contains_key(&agent.id) {
                 new.push(agent);
             }
@@ -196,34 +250,80 @@ impl Tracker {
                     events.push(alert(format!("{} (pid {}) {how}", agent.name, agent.pid)));
                     events.push(incident(agent, IncidentKind::Exit, how, (at_ns, Some(at_ns))));
                 }
-                // Deaths are for the watch, and what a fleet does by load is what it was asked to.
-                Noticed::Died { .. } | Noticed::Started | Noticed::Ended | Noticed::Resized { .. } => {}
-                Noticed::Suspected | Noticed::Hung => {
+                // The watch, which knows of it too, records the death itself.
+                Noticed::Died { pid } => {
                     let Some(agent) = agent(notice) else { continue };
-                    if !self.open.contains_key(&agent.id) {
-                        let text =
-                            format!("the fleet suspects {} (pid {}) of hanging", agent.name, agent.pid);
-                        events.push(alert(text));
-                    }
-                    let hung = notice.what == Noticed::Hung;
-                    let kind = if hung { IncidentKind::Hung } else { IncidentKind::Suspected };
-                    let open = self.open(agent, at_ns, kind);
-                    // A process that has hung is ended: nothing more is to come.
-                    open.suspected = !hung;
-                    open.kind = open.kind.min(kind);
-                    events.extend(self.close(at_ns));
+                    let of = self.open.get(&agent.id).filter(|open| open.agent.pid == *pid);
+                    let incarnation = of.map(|open| open.agent.incarnation);
+                    let over = incarnation.map(|incarnation| self.ended(at_ns, agent.id, incarnation));
+                    events.extend(over.into_iter().flatten());
                 }
-                Noticed::Healed => {
+                // What a fleet does by load is what it was asked to.
+                Noticed::Started | Noticed::Ended | Noticed::Resized { .. } => {}
+                Noticed::Suspected { pid } | Noticed::Hung { pid } | Noticed::Healed { pid } => {
                     let Some(agent) = agent(notice) else { continue };
-                    if let Some(open) = self.open.get_mut(&agent.id) {
-                        open.suspected = false;
-                    }
-                    events.extend(self.close(at_ns));
+                    let agent = as_then(agent, notice.place, *pid);
+                    events.extend(match &notice.what {
+                        Noticed::Hung { .. } => self.suspected(&agent, at_ns, IncidentKind::Hung),
+                        Noticed::Healed { .. } => self.healed(&agent, at_ns),
+                        _ => self.suspected(&agent, at_ns, IncidentKind::Suspected),
+                    });
                 }
             }
         }
+        // Suspicions of processes that are gone, and of whose end no notice came.
+        events.extend(self.close(now_ns));
         events.extend(self.scaled(now_ns, &scaled));
         events
+    }
+
+    /// It makes progress again.
+    fn healed(&mut self, agent: &AgentInfo, at_ns: u64) -> Vec<Event> {
+        let open = self.open.get_mut(&agent.id);
+        if let Some(open) = open.filter(|open| open.agent.incarnation == agent.incarnation) {
+            open.suspected = false;
+        }
+        self.close(at_ns)
+    }
+
+    /// By the fleet; a process that has hung is ended by it.
+    fn suspected(&mut self, agent: &AgentInfo, at_ns: u64, kind: IncidentKind) -> Vec<Event> {
+        let is_hung = kind == IncidentKind::Hung;
+        let mut events = Vec::new();
+        if self.open.get(&agent.id).is_some_and(|open| open.agent.incarnation > agent.incarnation) {
+            // Another process has its place. That it is gone is known; that it hung, only from here.
+            if is_hung {
+                let from_ns = at_ns.max(self.began_ns);
+                let how = told(kind, Duration::ZERO, false);
+                events.push(incident(agent, kind, how, (from_ns, Some(from_ns))));
+            }
+            return events;
+        }
+        events.extend(self.follow(agent, at_ns));
+        if self.is_told(agent) && !is_hung {
+            return events;
+        }
+        if !self.open.contains_key(&agent.id) {
+            events.push(alert(format!("the fleet suspects {} (pid {}) of hanging", agent.name, agent.pid)));
+        }
+        let open = self.open(agent, at_ns, kind);
+        open.suspected = !is_hung;
+        open.kind = open.kind.min(kind);
+        if is_hung {
+            // Nothing more is to come.
+            events.extend(self.close(at_ns));
+        }
+        events
+    }
+
+    /// Something is about this process: what is open of its place and of one before it is over.
+    fn follow(&mut self, agent: &AgentInfo, at_ns: u64) -> Vec<Event> {
+        match self.open.get(&agent.id) {
+            Some(open) if open.agent.incarnation < agent.incarnation => {
+                self.ended(at_ns, agent.id, agent.incarnation - 1)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// One order to scale reaches every coordinator: together they are one incident.
@@ -253,26 +353,25 @@ impl Tracker {
     }
 
     fn close(&mut self, at_ns: u64) -> Vec<Event> {
+        let is_over = |open: &Open| !open.stopped && !open.suspected && !open.silent;
         let over: Vec<AgentId> = self
             .open
             .iter()
-            .filter(|(_, open)| !open.stopped && !open.suspected && !open.silent)
+            .filter(|(_, open)| is_over(open) || self.is_gone(&open.agent))
             .map(|(id, _)| *id)
             .collect();
         over.iter()
             .filter_map(|id| self.open.remove(id))
             .map(|open| {
-                let to_ns = at_ns.max(open.from_ns);
+                let gone = self.gone.get_mut(&open.agent.id);
+                let gone = gone.filter(|gone| gone.incarnation == open.agent.incarnation);
+                let over_ns = gone.map_or(at_ns, |gone| {
+                    gone.is_told = true;
+                    gone.at_ns.min(at_ns)
+                });
+                let to_ns = over_ns.max(open.from_ns);
                 let lasted = Duration::from_nanos(to_ns - open.from_ns);
-                let how = match open.kind {
-                    IncidentKind::Stopped => format!("was stopped for about {lasted:.1?}"),
-                    IncidentKind::Suspected => format!("was suspected of hanging for {lasted:.1?}"),
-                    IncidentKind::Hung => "made no progress and was ended by the fleet".to_owned(),
-                    IncidentKind::Silent => format!("showed no progress for about {lasted:.1?}"),
-                    IncidentKind::Exit | IncidentKind::Paused | IncidentKind::Scaled => {
-                        unreachable!("these are never open")
-                    }
-                };
+                let how = told(open.kind, lasted, !is_over(&open));
                 incident(&open.agent, open.kind, how, (open.from_ns, Some(to_ns)))
             })
             .collect()
@@ -296,6 +395,29 @@ impl Tracker {
     }
 }
 
+/// What befell a process for so long, and whether its end has ended it.
+fn told(kind: IncidentKind, lasted: Duration, until_its_end: bool) -> String {
+    let what = match kind {
+        IncidentKind::Stopped => format!("was stopped for about {lasted:.1?}"),
+        IncidentKind::Suspected => format!("was suspected of hanging for {lasted:.1?}"),
+        IncidentKind::Hung => return "made no progress and was ended by the fleet".to_owned(),
+        IncidentKind::Silent => format!("showed no progress for about {lasted:.1?}"),
+        IncidentKind::Exit | IncidentKind::Paused | IncidentKind::Scaled => {
+            unreachable!("these are never open")
+        }
+    };
+    if until_its_end { format!("{what}, until it ended") } else { what }
+}
+
+/// The process with this pid that was in the place of `agent`, which may have followed it since. The fleet may not know the pid.
+fn as_then(agent: &AgentInfo, place: PlaceId, pid: u32) -> AgentInfo {
+    let is_other = pid != 0 && pid != agent.pid && agent.name == place.to_string();
+    if !is_other || agent.incarnation <= 1 {
+        return agent.clone();
+    }
+    AgentInfo { pid, incarnation: agent.incarnation - 1, ..agent.clone() }
+}
+
 fn incident(
     agent: &AgentInfo,
     kind: IncidentKind,
@@ -313,132 +435,4 @@ fn alert(text: String) -> Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::system::PlaceId;
-    use reports::runlog::event::Role;
-
-    fn agent(id: u32) -> AgentInfo {
-        AgentInfo {
-            id,
-            role: Role::Worker,
-            name: format!("worker/0.{id}"),
-            pid: 100 + id,
-            start_ticks: 1,
-            incarnation: 1,
-        }
-    }
-
-    fn tracker() -> Tracker {
-        Tracker { began_ns: 50, ..Tracker::default() }
-    }
-
-    fn notice(tracker: &mut Tracker, at_ns: u64, what: Noticed) -> Vec<(IncidentKind, u64, Option<u64>)> {
-        let agent = agent(1);
-        let notices = [Notice { at_ns, place: PlaceId::worker(0, 1), what }];
-        incidents(tracker.noticed(1_000, &notices, |_| Some(&agent)))
-    }
-
-    fn incidents(events: Vec<Event>) -> Vec<(IncidentKind, u64, Option<u64>)> {
-        let of = |event| match event {
-            Event::Incident(incident) => Some((incident.kind, incident.from_ns, incident.to_ns)),
-            _ => None,
-        };
-        events.into_iter().filter_map(of).collect()
-    }
-
-    #[test]
-    fn a_stop_lasts_from_the_first_look_that_saw_it_to_the_first_that_did_not() {
-        let mut tracker = tracker();
-        assert_eq!(tracker.stopped(100, &[agent(1), agent(2)]).len(), 1, "one alert for both");
-        assert_eq!(tracker.stopped(200, &[agent(2), agent(1)]), []);
-        assert_eq!(incidents(tracker.stopped(300, &[agent(2)])), [(IncidentKind::Stopped, 100, Some(300))]);
-        assert_eq!(incidents(tracker.finish()), [(IncidentKind::Stopped, 100, None)]);
-        assert_eq!(tracker.finish(), []);
-    }
-
-    #[test]
-    fn a_suspicion_of_a_stopped_process_is_the_same_incident() {
-        let mut tracker = tracker();
-        tracker.stopped(100, &[agent(1)]);
-        assert_eq!(notice(&mut tracker, 300, Noticed::Suspected), []);
-        // By a neighbour, too.
-        assert_eq!(notice(&mut tracker, 310, Noticed::Suspected), []);
-        assert_eq!(incidents(tracker.stopped(400, &[])), [], "the fleet has not seen it go on yet");
-        assert_eq!(notice(&mut tracker, 420, Noticed::Healed), [(IncidentKind::Stopped, 100, Some(420))]);
-        assert_eq!(notice(&mut tracker, 421, Noticed::Healed), []);
-    }
-
-    #[test]
-    fn a_silence_of_a_suspected_or_stopped_process_is_the_same_incident() {
-        let mut tracker = tracker();
-        assert_eq!(tracker.still(300, &[(agent(1), 100), (agent(2), 200)]).len(), 1, "one alert for both");
-        notice(&mut tracker, 400, Noticed::Suspected);
-        assert_eq!(incidents(tracker.still(500, &[])), [(IncidentKind::Silent, 200, Some(500))]);
-        assert_eq!(notice(&mut tracker, 600, Noticed::Healed), [(IncidentKind::Suspected, 100, Some(600))]);
-        tracker.stopped(700, &[agent(1)]);
-        tracker.still(800, &[(agent(1), 710)]);
-        assert_eq!(incidents(tracker.stopped(900, &[])), []);
-        assert_eq!(incidents(tracker.still(910, &[])), [(IncidentKind::Stopped, 700, Some(910))]);
-    }
-
-    #[test]
-    fn what_is_held_beside_the_agents_is_told_once_of_each_kind() {
-        let mut tracker = tracker();
-        let held = |pid, how: &str, since_ns| Held { agent: agent(1), pid, how: how.to_owned(), since_ns };
-        let guard = held(7, "had its guard (pid 7) stopped", 20);
-        assert_eq!(tracker.hold(100, IncidentKind::Stopped, std::slice::from_ref(&guard)).len(), 1);
-        assert_eq!(tracker.hold(200, IncidentKind::Stopped, &[guard]), []);
-        let pause = held(7, "was paused with its whole fleet by process 7", 150);
-        assert_eq!(tracker.hold(300, IncidentKind::Paused, &[pause]).len(), 1);
-        let over = tracker.hold(400, IncidentKind::Stopped, &[]);
-        let [Event::Incident(incident)] = &over[..] else { panic!("{over:?}") };
-        assert_eq!((incident.from_ns, incident.to_ns), (50, Some(400)), "no earlier than the fleet");
-        assert_eq!(incident.how, "had its guard (pid 7) stopped for about 350.0ns");
-        assert_eq!(incidents(tracker.finish()), [(IncidentKind::Paused, 150, None)]);
-    }
-
-    #[test]
-    fn a_suspicion_that_heals_is_minor_and_one_that_is_confirmed_critical() {
-        let mut tracker = tracker();
-        notice(&mut tracker, 100, Noticed::Suspected);
-        assert_eq!(notice(&mut tracker, 200, Noticed::Healed), [(IncidentKind::Suspected, 100, Some(200))]);
-        notice(&mut tracker, 300, Noticed::Suspected);
-        assert_eq!(notice(&mut tracker, 400, Noticed::Hung).len(), 1);
-        let severity = [IncidentKind::Suspected, IncidentKind::Hung].map(IncidentKind::severity);
-        assert_eq!(severity, [Severity::Minor, Severity::Critical]);
-        assert_eq!(incidents(tracker.finish()), []);
-    }
-
-    #[test]
-    fn a_hang_is_seen_even_if_it_was_not_suspected() {
-        assert_eq!(notice(&mut tracker(), 70, Noticed::Hung), [(IncidentKind::Hung, 70, Some(70))]);
-    }
-
-    #[test]
-    fn a_helper_that_dies_is_an_exit_and_critical() {
-        let how = "killed by SIGKILL".to_owned();
-        let died = Noticed::HelperDied { name: "guard", pid: 7, how };
-        let supervisor = agent(1);
-        let notices = [Notice { at_ns: 70, place: PlaceId::Supervisor, what: died }];
-        let events = tracker().noticed(1_000, &notices, |_| Some(&supervisor));
-        let [Event::Alert(_), Event::Incident(incident)] = &events[..] else { panic!("{events:?}") };
-        assert_eq!(incident.how, "lost its guard (pid 7): killed by SIGKILL");
-        assert_eq!((incident.from_ns, incident.to_ns), (70, Some(70)));
-        assert_eq!(incident.kind.severity(), Severity::Critical);
-    }
-
-    #[test]
-    fn one_order_to_scale_is_one_incident_and_nothing_is_older_than_the_fleet() {
-        let (mut tracker, agent) = (tracker(), agent(1));
-        let scaled = |at_ns| Notice {
-            at_ns,
-            place: PlaceId::Coordinator(0),
-            what: Noticed::Scaled { from: 4, to: 2 },
-        };
-        let events = tracker.noticed(1_000, &[scaled(10), scaled(11)], |_| Some(&agent));
-        let Event::Incident(incident) = &events[1] else { panic!("{events:?}") };
-        assert_eq!(incident.how, "was scaled by hand: worker/0.1 from 4 to 2, and 1 more");
-        assert_eq!((incident.kind, incident.from_ns), (IncidentKind::Scaled, 50));
-    }
-}
+mod tests;

@@ -30,7 +30,7 @@ use super::watch::{Seen, Watch};
 use super::written::Written;
 use crate::fault::Places;
 use crate::scenario::{Part, Plan, Plotted};
-use crate::system::{Cause, Event as Got, PlaceId, Recipient, System};
+use crate::system::{Cause, Event as Got, Notice, PlaceId, Recipient, System};
 use check::{Asked, Checked, Wrong};
 use checkpoints::Checkpoints;
 use follow::Following;
@@ -126,6 +126,8 @@ pub struct Loader<'a> {
     /// When the load began, or would have if none of it had lain before this segment.
     load_ns: Option<u64>,
     following: Following,
+    /// Notices that are not followed yet.
+    heard: Vec<Notice>,
     checkpoints: Checkpoints,
     is_cut: bool,
 }
@@ -172,6 +174,7 @@ impl<'a> Loader<'a> {
             sabotage: plan.sabotage(),
             load_ns: None,
             following: Following::default(),
+            heard: Vec::new(),
             checkpoints: Checkpoints::of(plan.load().duration()),
             is_cut: false,
         }
@@ -353,7 +356,7 @@ impl<'a> Loader<'a> {
         self.faults.tend(self.system, now);
         let lost = self.system.lost();
         let seen = self.watch.look_if_due(self.system, self.now_ns());
-        self.report(seen);
+        self.note(seen);
         self.follow_size();
         self.look_for_progress();
         lost

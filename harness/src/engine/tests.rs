@@ -4,6 +4,7 @@ mod checkpoints;
 mod ends;
 pub(crate) mod fake;
 mod faults;
+mod incidents;
 mod moments;
 mod runs;
 

@@ -13,12 +13,12 @@ pub struct Notice {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noticed {
-    /// The process makes no progress.
-    Suspected,
+    /// The process makes no progress. Its pid, here and below; 0 if that is not known.
+    Suspected { pid: u32 },
     /// It made progress after all.
-    Healed,
+    Healed { pid: u32 },
     /// It made none for too long, and is ended.
-    Hung,
+    Hung { pid: u32 },
     /// A process of this place died unasked.
     Died { pid: u32 },
     /// A process of this place was started,

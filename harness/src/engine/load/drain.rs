@@ -32,7 +32,7 @@ impl Loader<'_> {
         }
         // A death between the last answer and now is still a death.
         let seen = self.watch.look(self.system, self.now_ns());
-        self.report(seen);
+        self.note(seen);
         self.notice();
         ended
     }

@@ -48,9 +48,9 @@ impl Following {
                     self.forget_below(place);
                     events.extend(self.step(place, false, at_ns));
                 }
-                Noticed::Suspected
-                | Noticed::Healed
-                | Noticed::Hung
+                Noticed::Suspected { .. }
+                | Noticed::Healed { .. }
+                | Noticed::Hung { .. }
                 | Noticed::Scaled { .. }
                 | Noticed::Overwritten { .. }
                 | Noticed::HelperDied { .. }

@@ -1,7 +1,7 @@
 //! What befalls the system that the run has not asked for: by its own word, and by whether it gets on
 //! ([`crate::engine::stillness`]).
 
-use super::{Alert, Event, Loader, Severity};
+use super::{Alert, Event, Loader, Seen, Severity};
 use crate::engine::incidents::Held;
 use crate::system::{Notice, Noticed, PlaceId};
 use reports::runlog::event::IncidentKind;
@@ -9,6 +9,25 @@ use reports::runlog::event::IncidentKind;
 impl Loader<'_> {
     /// What the system has noticed about itself.
     pub(super) fn notice(&mut self) {
+        self.hear();
+        let (heard, now) = (std::mem::take(&mut self.heard), self.now_ns());
+        for event in self.following.notice(&heard, self.tools.ends, now) {
+            self.tools.log.record(event);
+        }
+    }
+
+    /// Writes down what the watch has seen. What the system has noticed of processes that died comes first: a death that follows
+    /// from it is judged by it, and an incident ends with its process.
+    pub(super) fn note(&mut self, seen: Seen) {
+        if seen.events.iter().any(|event| matches!(event, Event::AgentExit(exit) if !exit.expected)) {
+            self.hear();
+        }
+        self.tools.incidents.ended(self.now_ns(), &seen.events);
+        self.report(seen);
+    }
+
+    /// Takes notices in. When processes have ended is known a little later: who follows that is told with the next sweep.
+    fn hear(&mut self) {
         let mut notices = self.system.notices();
         notices.retain(|notice| match self.faults.written().explains(notice) {
             Some(text) => {
@@ -20,10 +39,6 @@ impl Loader<'_> {
         if notices.iter().any(|notice| matches!(notice.what, Noticed::Scaled { .. })) {
             self.watch.scaled();
         }
-        let now = self.now_ns();
-        for event in self.following.notice(&notices, self.tools.ends, now) {
-            self.tools.log.record(event);
-        }
         let watch = &*self.watch;
         // Places that came by scaling are not of the run: what is about them is told of the supervisor.
         let agent = |notice: &Notice| {
@@ -31,6 +46,7 @@ impl Loader<'_> {
             of(notice.place).or_else(|| of(PlaceId::Supervisor))
         };
         self.tools.incidents.noticed(self.tools.clock.now_ns(), &notices, agent);
+        self.heard.extend(notices);
     }
 
     /// Which processes get on, and whether an operator holds them.

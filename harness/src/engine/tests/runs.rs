@@ -5,7 +5,7 @@ use super::{Done, SCENARIO, run, run_into, run_scenario};
 use crate::engine::sink::MemorySink;
 use crate::engine::stop::StopMode;
 use crate::system::{Noticed, PlaceId};
-use reports::runlog::event::{EndReason, Event, IncidentKind, Severity, StrayAnswers};
+use reports::runlog::event::{EndReason, Event, Severity, StrayAnswers};
 use std::time::Duration;
 
 const ROUNDS: u32 = 20;
@@ -325,21 +325,6 @@ fn an_interrupt_drains_and_a_second_one_kills() {
     assert_eq!(killed.rounds().len(), 0);
     assert!(killed.exits().iter().all(|exit| exit.how == "killed by the harness" && exit.expected));
     assert!(!events(&killed).contains(&"ledger"));
-}
-
-#[test]
-fn a_suspicion_that_heals_is_an_incident_of_that_process() {
-    let done = run(|clock, _| {
-        Fake::new(clock, 3)
-            .at(200, |fake| fake.notice(worker(1), Noticed::Suspected))
-            .at(300, |fake| fake.notice(worker(1), Noticed::Healed))
-    });
-    let incidents =
-        done.all(|event| if let Event::Incident(incident) = event { Some(incident) } else { None });
-    let [incident] = incidents[..] else { panic!("{incidents:?}") };
-    assert_eq!((incident.name.as_str(), incident.kind), ("worker/0.1", IncidentKind::Suspected));
-    assert_eq!((incident.from_ns / 1_000_000, incident.incarnation), (200, 1));
-    assert!(done.alerts().iter().any(|text| text.starts_with("the fleet suspects worker/0.1 (pid ")));
 }
 
 #[test]

@@ -121,10 +121,11 @@ fn cause(failure: &Reason) -> Cause {
 
 /// What happens to processes; what happens to tasks is the fleet's daily work.
 pub(super) fn notice(seen: &Seen, at_ns: u64) -> Option<Notice> {
+    let known = |pid: u64| u32::try_from(pid).unwrap_or(0);
     let what = match &seen.what {
-        What::Suspected { .. } => Noticed::Suspected,
-        What::Healed { .. } => Noticed::Healed,
-        What::Hung { .. } => Noticed::Hung,
+        What::Suspected { pid, .. } => Noticed::Suspected { pid: known(*pid) },
+        What::Healed { pid, .. } => Noticed::Healed { pid: known(*pid) },
+        What::Hung { pid, .. } => Noticed::Hung { pid: known(*pid) },
         What::Died { pid, .. } => Noticed::Died { pid: u32::try_from(*pid).ok()? },
         What::Started { .. } => Noticed::Started,
         What::Stopped { .. } => Noticed::Ended,

@@ -7,7 +7,7 @@ use coordinator::client::Identity;
 use coordinator::client::fields::of_control;
 use coordinator::config::FleetShape;
 use nix::sys::signal::Signal;
-use reports::runlog::event::AgentInfo;
+use reports::runlog::event::{AgentInfo, Event, Incident};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -176,6 +176,60 @@ fn a_pause_that_an_operator_holds_for_long_does_not_pass() {
     };
     let release = || write("orders.pause", 0);
     is_inconclusive(&bench, hold, release, "was paused with its whole fleet by process ");
+}
+
+/// The incidents of the newest run that are over.
+fn incidents(bench: &Bench) -> Vec<Incident> {
+    let log = bench.out().join("small/latest/run.log");
+    let records = reports::runlog::codec::open(&log).unwrap().map_while(Result::ok);
+    let of = |record: reports::runlog::Record| match record.event {
+        Event::Incident(incident) => Some(incident),
+        _ => None,
+    };
+    records.filter_map(of).collect()
+}
+
+#[test]
+fn a_worker_that_dies_while_it_is_stopped_and_suspected_takes_its_incident_with_it() {
+    /// Longer than half of `hang_after`, and shorter than all of it.
+    const HELD: std::time::Duration = std::time::Duration::from_secs(4);
+    let bench = patient(10);
+    let text = std::fs::read_to_string(bench.file()).unwrap();
+    let text = text.replace("workers = 3", "workers = 3\nhang_after = \"6s\"");
+    std::fs::write(bench.file(), text).unwrap();
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    let first = agents.iter().find(|agent| agent.name == "worker/0.1").unwrap();
+    let is_told = |pid: u32| bench.log_so_far().contains(&format!("worker/0.1 (pid {pid}) is stopped"));
+    send(first.pid as i32, Signal::SIGSTOP);
+    wait_until("the stop is seen", || is_told(first.pid));
+    std::thread::park_timeout(HELD);
+    send(first.pid as i32, Signal::SIGKILL);
+    wait_until("its incident is over", || incidents(&bench).iter().any(|it| it.pid == first.pid));
+    let mut second = 0;
+    wait_until("another worker has its place", || {
+        let log = bench.out().join("small/latest/run.log");
+        let records = reports::runlog::codec::open(&log).unwrap().map_while(Result::ok);
+        second = records
+            .filter_map(|record| match record.event {
+                Event::AgentReplaced(new) if new.name == "worker/0.1" => Some(new.pid),
+                _ => None,
+            })
+            .last()
+            .unwrap_or(0);
+        second != 0
+    });
+    send(second as i32, Signal::SIGSTOP);
+    wait_until("its stop is seen", || is_told(second));
+    send(second as i32, Signal::SIGCONT);
+    let done = run.end();
+    assert_eq!(done.status.code(), Some(10), "{}{}", done.stdout, done.stderr);
+    let told = incidents(&bench);
+    let pids: Vec<u32> = told.iter().map(|it| it.pid).collect();
+    assert_eq!(pids, [first.pid, second], "{told:?}");
+    assert!(told.iter().all(|it| it.to_ns.is_some()), "{told:?}");
+    assert!(told[0].how.ends_with(", until it ended"), "{told:?}");
+    bench.assert_nothing_left(&agents);
 }
 
 /// A child of the fleet's supervisor, by its name in `ps`.

@@ -439,9 +439,10 @@ impl Agent {
         if row.is_stopped() && self.role == Role::Harness {
             return Err(format!("sweep {sweep}: the harness is stopped, and it sweeps"));
         }
-        if row.is_stopped() {
+        // A sweep may be told after the end of a process that it saw.
+        if row.is_stopped() && row.incarnation > self.ended {
             self.stopped.get_or_insert((sweep, sample.started_ns));
-        } else if self.stopped_for_good == Some(row.incarnation) {
+        } else if !row.is_stopped() && self.stopped_for_good == Some(row.incarnation) {
             return Err(format!("sweep {sweep}: {name} stayed stopped for good, and is not stopped"));
         }
         if row.incarnation == 0 || row.incarnation > self.incarnation {
