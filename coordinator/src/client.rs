@@ -33,6 +33,7 @@ use crate::bus::written::Foreign;
 use crate::config::FleetShape;
 pub use crate::os::clock::now_ns;
 pub use crate::os::identity::{ELSEWHERE, Identity, Presence, boot_id, namespace};
+pub use crate::process::descent::{Stranger, left_of_named};
 pub use crate::process::fork::own_session;
 pub use crate::process::host::{UserProcesses, user_processes};
 pub use crate::process::reap::HowEnded;

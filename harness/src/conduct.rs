@@ -6,6 +6,8 @@
 //! be judged anywhere.
 //! Deliberately absent: signals, standard streams, the environment and the command line.
 
+mod left;
+
 use crate::disk::Covers;
 use crate::engine::live::Live;
 use crate::engine::run_dir::{RunDir, RunDirError};
@@ -73,6 +75,8 @@ pub enum Notice {
     Smaller { fitted: Box<Plan>, asked: u32 },
     /// What faults of harnesses that were killed had left is gone now, or not. Not empty.
     Undone(Replayed),
+    /// Processes of a segment whose harness was killed that had outlived it, and were killed. Not empty.
+    Left(Vec<String>),
     /// The host can carry out the plan, but this may make the figures worse. Never empty.
     Warnings(Vec<Capability>),
     /// The run's directory exists, and the fleet is about to be launched.
@@ -163,6 +167,9 @@ pub fn conduct(
     let (mut request, directory) = prepare(plan, options)?;
     cover(&request, &directory, &covers)?;
     request.covers = covers.clone();
+    if let Some(follows) = request.follows.as_ref().filter(|follows| !follows.left.is_empty()) {
+        observe(Notice::Left(follows.left.clone()));
+    }
     observe(Notice::Starting { directory: directory.path().to_owned() });
     let launcher = request.plan.system().launcher(Home {
         program,
@@ -276,12 +283,8 @@ fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
     reports::report_lost(directory, log, &lost)
 }
 
-/// What the run's fleet is called. Of another segment, the fleet before may not have ended yet.
 fn fleet_name(request: &Request) -> String {
-    match &request.follows {
-        None => request.run_id.clone(),
-        Some(follows) => format!("{}-{}", request.run_id, u64::from(follows.run.segment) + 1),
-    }
+    left::fleet_name(&request.run_id, request.follows.as_ref().map_or(0, |follows| follows.run.segment))
 }
 
 /// Gives the run its name, its start and its directory.
@@ -344,7 +347,8 @@ fn follow(
     let since =
         request.started_utc.parse::<Timestamp>().map(|start| now.as_nanosecond() - start.as_nanosecond());
     let elapsed_ns = since.ok().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0).max(newest_ns);
-    Ok(Follows { run, elapsed_ns })
+    let left = left::end(&run, &request.host, left::PATIENCE + request.plan.fleet_policy().stop.grace);
+    Ok(Follows { run, elapsed_ns, left })
 }
 
 /// The first line of the log of a run of `plan` on this host, without what only the run gives it: its id, its start and its command.

@@ -10,6 +10,7 @@ mod clock;
 mod deaths;
 mod failure;
 mod faults;
+mod follows;
 mod incidents;
 pub mod live;
 mod load;
@@ -38,6 +39,7 @@ use crate::system::{LaunchError, Launcher, PlaceId, System};
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
+pub use follows::Follows;
 use incidents::Incidents;
 use live::Live;
 pub(crate) use load::written;
@@ -45,10 +47,9 @@ use load::{LoadEnded, Loader, Tools};
 use recorder::{Handle, Recorder};
 use reports::Case;
 use reports::criterion::MetricId;
-use reports::run_dir::Unfinished;
 use reports::runlog::event::{
     Agents, Alert, BuildFacts, CommandDone, End, EndReason, Event, Header, HostFacts, Phase, PhaseBegan,
-    Severity, When,
+    Resumes, Severity, When,
 };
 use sampling::Sampling;
 use schedule::Position;
@@ -63,38 +64,6 @@ use written::Written;
 
 /// A single reading of bare forks is as long as the host's other programs make it.
 const BARE_FORKS_TIMES: usize = 3;
-
-/// What a segment follows, if it is not a run's first.
-#[derive(Debug, Clone)]
-pub struct Follows {
-    pub run: Unfinished,
-    /// Since the start of the run.
-    pub elapsed_ns: u64,
-}
-
-impl Follows {
-    fn position(&self) -> Position {
-        let facts = self.run.case.facts();
-        let mut firings = facts.faults.firings.iter();
-        Position {
-            rounds: facts.load.counts.rounds,
-            load_ns: facts.load_ns(),
-            // In the order of their times: what comes before one that was begun was begun, or could not be.
-            firings: firings.rposition(|firing| firing.injected_ns.is_some()).map_or(0, |at| at + 1),
-        }
-    }
-
-    /// Whether the newest segment has run its tear-down.
-    fn is_torn_down(&self) -> bool {
-        self.run.case.facts().end.is_some()
-    }
-
-    /// That the log holds, of all phases.
-    fn rounds(&self) -> u64 {
-        let load = &self.run.case.facts().load;
-        load.counts.rounds + load.warm_up.rounds
-    }
-}
 
 /// What a run needs beside its plan.
 #[derive(Debug, Clone)]
@@ -205,7 +174,10 @@ pub(crate) fn header(request: &Request) -> Header {
         format: reports::runlog::event::FORMAT,
         run_id: request.run_id.clone(),
         segment: follows.map_or(0, |run| run.segment),
-        resumes: follows.map(|run| run.resumes.clone()),
+        resumes: request
+            .follows
+            .as_ref()
+            .map(|follows| Resumes { left: Some(follows.left.clone()), ..follows.run.resumes.clone() }),
         started_utc: request.started_utc.clone(),
         scenario: plan.scenario_facts().clone(),
         sources: plan.sources().to_vec(),
@@ -242,6 +214,11 @@ impl Run<'_> {
     }
 
     fn carry_out(&mut self) -> Outcome {
+        for left in self.request.follows.iter().flat_map(|follows| &follows.left) {
+            // The header has them, and they are judged by that.
+            let text = format!("{left} of an earlier segment had outlived its harness, and was killed");
+            self.log.record(Event::Alert(Alert { severity: Severity::Info, text }));
+        }
         let guard = match self.guard() {
             Ok(guard) => guard,
             Err(outcome) => return outcome,

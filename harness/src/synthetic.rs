@@ -275,7 +275,8 @@ pub fn header_of(plan: &Plan) -> Header {
 fn resume(header: &mut Header, mut before: Reader<&[u8]>) {
     before.by_ref().for_each(drop);
     let (seq, crc) = (before.lines().saturating_sub(1), before.crc());
-    header.resumes = Some(Resumes { run: header.run_id.clone(), seq, crc, counted_to: None });
+    let (run, left) = (header.run_id.clone(), Some(Vec::new()));
+    header.resumes = Some(Resumes { run, seq, crc, counted_to: None, left });
 }
 
 fn begins(phase: Phase) -> Event {

@@ -16,6 +16,7 @@ mod faults;
 mod figure;
 mod fleet_time;
 mod followed;
+mod left;
 mod listed;
 mod load;
 mod mixed;
@@ -141,6 +142,10 @@ pub struct Facts {
     pub verify: Option<Verify>,
     /// After how many segments it was looked.
     pub verified: u32,
+    /// The newest segment is one of them.
+    segment_verified: bool,
+    /// Processes of killed segments that were found when the run went on.
+    pub outlived: Vec<String>,
     pub end: Option<End>,
     /// Parts of the load that criteria ask for.
     stretches: Stretches,
@@ -230,6 +235,8 @@ impl Facts {
             tail_ns: 0,
             verify: None,
             verified: 0,
+            segment_verified: false,
+            outlived: Vec::new(),
             end: None,
             stretches: Stretches::new(header, stretches),
             records: 0,
@@ -241,6 +248,7 @@ impl Facts {
     pub fn push(&mut self, record: &Record) {
         if self.records > 0 && matches!(record.event, Event::Header(_)) {
             self.resume(record.t_ns);
+            self.looked_back(&record.event);
         }
         self.records += 1;
         self.last_ns = self.last_ns.max(record.t_ns);
@@ -371,20 +379,6 @@ impl Facts {
         let is_excused = self.samples.push(sample, &self.spans, excused, is_taken);
         self.faults.sweeps_excused += u64::from(is_excused);
         self.contention.sweep(sample, self.samples.used_last, is_worker);
-    }
-
-    /// What each segment has left adds up.
-    fn left(&mut self, verify: &Verify) {
-        self.verified += 1;
-        match &mut self.verify {
-            Some(before) => {
-                before.processes_left.extend_from_slice(&verify.processes_left);
-                before.files_left.extend_from_slice(&verify.files_left);
-                before.cleaned.extend_from_slice(&verify.cleaned);
-                before.altered.extend_from_slice(&verify.altered);
-            }
-            None => self.verify = Some(verify.clone()),
-        }
     }
 
     fn begin_load(&mut self, t_ns: u64) {

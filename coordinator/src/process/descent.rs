@@ -19,6 +19,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// The variable. A fleet that is started within another one adds its marker to those that are there.
 pub const VARIABLE: &str = "COORDINATOR_FLEET";
 const SEPARATOR: u8 = b':';
+/// Of the random part of a marker, which follows the fleet's name and a dash.
+const NONCE_DIGITS: usize = 16;
 
 /// What distinguishes a fleet's processes from all others of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,20 +113,31 @@ impl Marker {
 /// The processes of the host that are proven to descend from a fleet whose marker has this hash, other than this process and its
 /// ancestors; killed if `end` says so. Of a fleet that is dead: no other process is left to end them.
 pub fn left_of(hash_of_marker: u64, end: bool) -> Vec<Stranger> {
+    left_of_any(|one| hash(one) == hash_of_marker, end)
+}
+
+/// The same of all fleets that had one of these names, as [`Marker::new`] was given it.
+pub fn left_of_named(names: &[String], end: bool) -> Vec<Stranger> {
+    left_of_any(|one| names.iter().any(|name| is_of_name(one, name)), end)
+}
+
+/// Whether a marker is of a fleet with this name.
+fn is_of_name(marker: &[u8], name: &str) -> bool {
+    let nonce = marker.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"-"));
+    nonce.is_some_and(|nonce| nonce.len() == NONCE_DIGITS && nonce.iter().all(u8::is_ascii_hexdigit))
+}
+
+fn left_of_any(is_it: impl Fn(&[u8]) -> bool, end: bool) -> Vec<Stranger> {
     let own = ancestors();
     let mut found = Vec::new();
-    each_that_shows(
-        0,
-        |one| hash(one) == hash_of_marker,
-        |pid, fd| {
-            if !own.contains(&pid) {
-                found.push(Stranger::new(pid));
-                if end {
-                    pidfd::kill(fd);
-                }
+    each_that_shows(0, is_it, |pid, fd| {
+        if !own.contains(&pid) {
+            found.push(Stranger::new(pid));
+            if end {
+                pidfd::kill(fd);
             }
-        },
-    );
+        }
+    });
     found
 }
 
@@ -313,6 +326,31 @@ mod tests {
             }
             child.wait().unwrap();
         }
+    }
+
+    #[test]
+    fn a_marker_names_its_fleet_and_no_fleet_whose_name_begins_in_the_same_way() {
+        let marker = |id: &str| Marker::new(id).0;
+        assert!(is_of_name(&marker("soak-1a2b3c4d"), "soak-1a2b3c4d"));
+        assert!(is_of_name(&marker("soak-1a2b3c4d-2"), "soak-1a2b3c4d-2"));
+        for (of, name) in [("soak-1a2b3c4d-2", "soak-1a2b3c4d"), ("soak-1a", "soak"), ("a", "b"), ("a", "")] {
+            assert!(!is_of_name(&marker(of), name), "{of} {name}");
+        }
+    }
+
+    #[test]
+    fn what_descends_from_a_fleet_is_found_by_its_name_and_ended() {
+        let name = format!("named-{}", std::process::id());
+        let mut child = sleeper(Some(Marker::new(&name).appended()));
+        let mut other = sleeper(Some(Marker::new(&format!("{name}-2")).appended()));
+        let names = [name];
+        let pids = |end| left_of_named(&names, end).iter().map(|it| it.pid).collect::<Vec<_>>();
+        assert_eq!((pids(false), pids(true)), (vec![child.id()], vec![child.id()]));
+        child.wait().unwrap();
+        assert_eq!(pids(false), Vec::<u32>::new());
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

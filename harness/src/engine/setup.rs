@@ -141,15 +141,23 @@ fn processes() -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Ends every process that the commands of this run have left running; says which.
-pub(super) fn end_the_rest(run_id: &str) -> Vec<String> {
+/// Whether the process with this pid descends from a command of the run.
+fn is_marked(pid: i32, run_id: &str) -> bool {
     let mark = format!("{MARK}={run_id}\0");
-    let is_marked = |pid: i32| {
-        let read = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let environment = settled(read, || is_executing(pid));
-        let zero_ended = [&environment[..], b"\0"].concat();
-        zero_ended.split_inclusive(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-    };
+    let read = || std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environment = settled(read, || is_executing(pid));
+    let zero_ended = [&environment[..], b"\0"].concat();
+    zero_ended.split_inclusive(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+}
+
+/// Whether the commands of a run have left anything running.
+pub(crate) fn has_left(run_id: &str) -> bool {
+    processes().into_iter().any(|pid| is_marked(pid, run_id))
+}
+
+/// Ends every process that the commands of this run have left running; says which.
+pub(crate) fn end_the_rest(run_id: &str) -> Vec<String> {
+    let is_marked = |pid: i32| is_marked(pid, run_id);
     // By pid: a process that has not gone yet may have another name by now.
     let mut named = std::collections::BTreeMap::new();
     let begun = Instant::now();

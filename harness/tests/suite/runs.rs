@@ -18,6 +18,7 @@ mod limits;
 mod lost;
 mod metrics;
 mod ongoing;
+mod outlived;
 mod pasted;
 mod plans;
 mod pool;

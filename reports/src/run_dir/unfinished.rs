@@ -119,7 +119,7 @@ pub fn unfinished(run_dir: &Path) -> Result<Unfinished, ResumeError> {
         return Err(ResumeError::Ended { path: newest, how });
     }
     let run = case.facts().header.run_id.clone();
-    let resumes = Resumes { run, seq: lines.saturating_sub(1), crc, counted_to };
+    let resumes = Resumes { run, seq: lines.saturating_sub(1), crc, counted_to, left: None };
     let in_hand = case.facts().in_hand_now();
     Ok(Unfinished { case, segment: segments, resumes, next_round, in_hand, begun })
 }

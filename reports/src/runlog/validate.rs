@@ -121,7 +121,7 @@ impl Validator {
     pub fn end_segment(&mut self, lines: u64, crc: String) {
         let run = self.header.as_ref().map(|header| header.run_id.clone()).unwrap_or_default();
         let counted_to = if self.ledger { None } else { self.checkpoints.last_seq() };
-        self.closed = Some(Resumes { run, seq: lines.saturating_sub(1), crc, counted_to });
+        self.closed = Some(Resumes { run, seq: lines.saturating_sub(1), crc, counted_to, left: None });
     }
 
     fn check(&mut self, record: &Record, first: bool) -> Result<(), String> {
@@ -413,7 +413,7 @@ impl Validator {
         if header.segment != before.segment.saturating_add(1) {
             return Err(format!("segment {} follows segment {}", header.segment, before.segment));
         }
-        if header.resumes.as_ref() != Some(&closed) {
+        if !header.resumes.as_ref().is_some_and(|resumes| resumes.is_same_end(&closed)) {
             return Err(format!(
                 "segment {} does not resume the end of the one before (run {}, record {}, checksum {}, {})",
                 header.segment,

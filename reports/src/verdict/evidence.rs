@@ -322,7 +322,10 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
     let Some(verify) = &facts.verify else {
         return check(Check::NothingLeft, Verdict::Inconclusive, wanted, "not checked");
     };
-    let left: Vec<_> = verify.processes_left.iter().chain(&verify.files_left).cloned().collect();
+    let ended =
+        facts.outlived.iter().map(|name| format!("{name}, which outlived the harness of its segment"));
+    let left = verify.processes_left.iter().chain(&verify.files_left).cloned();
+    let left: Vec<_> = left.chain(ended).collect();
     // The harness cleared up what the fleet should have: nothing stays, and yet it is a finding.
     let (verdict, names) = match (left.is_empty(), verify.cleaned.is_empty()) {
         (false, _) => (Verdict::Fail, left),
@@ -342,7 +345,10 @@ fn nothing_left(facts: &Facts) -> EvidenceResult {
         notes.push(shorten(&names));
     }
     if facts.verified < facts.segments {
-        // A harness that was killed does not look.
+        // A harness that was killed does not look, and only since 2.11 does the one that goes on.
+        if facts.has(11) {
+            result.verdict = result.verdict.max(Verdict::Inconclusive);
+        }
         notes.push(format!(
             "looked for after {} of {} segments only",
             n(facts.verified.into()),

@@ -236,12 +236,48 @@ fn what_is_bad_after_the_last_checkpoint_counts() {
     assert_eq!(note(&judgement, "no undeclared death").0, Verdict::Fail, "{judgement:#?}");
 }
 
-#[test]
-fn what_a_killed_segment_left_was_not_looked_for_and_that_is_told() {
+/// The judgement of a run whose first segment was killed, by what the second says that it had left; and the log's version.
+fn left(left: Option<Vec<String>>, minor: u16) -> Judgement {
     let run = run();
-    let (judgement, _) = judge(&run, killed(&run));
-    let (_, found) = note(&judgement, "nothing left behind");
+    let of_version = |mut events: Vec<(u64, Event)>| {
+        for (_, event) in &mut events {
+            if let Event::Header(header) = event {
+                header.format.minor = minor;
+            }
+        }
+        events
+    };
+    let events = of_version(killed(&run));
+    let counted_to = last_checkpoint(&events);
+    let first = log_of(events);
+    let resumes = Resumes { counted_to, left, ..end_of(&first) };
+    let second = log_of(of_version(later_segment(&run, resumes, (COUNTED, AFTER))));
+    judged(&[first, second]).0
+}
+
+#[test]
+fn what_a_killed_segment_left_is_looked_for_before_the_next() {
+    let nothing = left(Some(Vec::new()), 11);
+    assert_eq!(nothing.verdict, Verdict::Pass, "{nothing:#?}");
+    assert!(
+        !nothing
+            .evidence
+            .iter()
+            .any(|check| check.note.as_deref().is_some_and(|note| note.contains("segments only")))
+    );
+    let some = left(Some(vec!["sleep (pid 7)".into()]), 11);
+    let (verdict, found) = note(&some, "nothing left behind");
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(found.contains("sleep (pid 7), which outlived the harness of its segment"), "{found}");
+}
+
+#[test]
+fn what_was_not_looked_for_does_not_pass() {
+    let (verdict, found) = note(&left(None, 11), "nothing left behind");
+    assert_eq!(verdict, Verdict::Inconclusive);
     assert!(found.contains("looked for after 1 of 2 segments only"), "{found}");
+    // Earlier versions did not look.
+    assert_eq!(left(None, 10).verdict, Verdict::Pass);
 }
 
 #[test]

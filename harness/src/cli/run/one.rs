@@ -251,6 +251,13 @@ impl View {
             Notice::Ended(_) => self.finish(),
             _ if self.quiet => {}
             Notice::Undone(replayed) => undone(replayed),
+            Notice::Left(left) => {
+                for process in left {
+                    output::warn(&format!(
+                        "{process} of an earlier segment had outlived its harness, and was killed: the run FAILs by it"
+                    ));
+                }
+            }
             Notice::Warnings(warnings) => {
                 for warning in warnings {
                     output::warn(&format!("{}: {}", warning.name, warning.found));

@@ -46,6 +46,18 @@ pub struct Resumes {
     /// Since 2.10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_to: Option<u64>,
+    /// Processes of the segments before that were still there when this one was to begin, and were killed: `sleep (pid 7)`. Absent if
+    /// they were not looked for. Since 2.11.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Vec<String>>,
+}
+
+impl Resumes {
+    /// Whether both name the same line of the same log.
+    pub fn is_same_end(&self, other: &Self) -> bool {
+        let end = |it: &Self| (it.run.clone(), it.seq, it.crc.clone(), it.counted_to);
+        end(self) == end(other)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

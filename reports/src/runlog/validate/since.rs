@@ -26,6 +26,9 @@ pub(super) const ALL_ENDS_SINCE: u16 = 9;
 /// From this minor version on, the counts of both ends are in the log while the load goes on.
 const CHECKPOINTS_SINCE: u16 = 10;
 
+/// From this minor version on, what a killed segment has left running is looked for before the next.
+const LEFT_SINCE: u16 = 11;
+
 /// Whether it is there, the minor version of format 2 that it came with, and its name.
 type Feature = (bool, u16, &'static str);
 
@@ -89,6 +92,11 @@ fn of_header(header: &Header) -> Vec<Feature> {
             header.resumes.as_ref().is_some_and(|resumes| resumes.counted_to.is_some()),
             CHECKPOINTS_SINCE,
             "`counted_to` of the header",
+        ),
+        (
+            header.resumes.as_ref().is_some_and(|resumes| resumes.left.is_some()),
+            LEFT_SINCE,
+            "`left` of the header",
         ),
         (!header.scenario.matrix.is_empty(), 1, "`matrix` of the scenario"),
         (!header.scenario.extends.is_empty(), 1, "`extends` of the scenario"),
