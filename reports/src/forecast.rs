@@ -54,6 +54,8 @@ pub struct Forecast {
     pub first: String,
     /// Whether figures of runs that the models were not fitted to lie where they were predicted; absent if there are none.
     pub holds: Option<bool>,
+    /// How many of these runs are INCONCLUSIVE themselves.
+    pub open: usize,
 }
 
 /// A size of fleet that runs were made of.
@@ -70,7 +72,8 @@ impl Forecast {
     /// # Errors
     /// There are too few sizes or runs, or something is asked that they do not reach.
     pub fn of(family: &Family, asked: &Asked) -> Result<Self, ForecastError> {
-        let (fitted, held) = family.divided(asked.fit_up_to);
+        let (fitted, held) = family.divided(asked.fit_up_to)?;
+        let open = held.iter().filter(|run| run.is_open()).count();
         let sizes = measured(&fitted);
         missing(&sizes)?;
         let largest = sizes.iter().map(|size| size.agents).max().unwrap_or(1);
@@ -79,6 +82,12 @@ impl Forecast {
         let (figures, mut warnings): (Vec<Fitted>, Vec<String>) =
             figures::all(&fitted, &held, &predict, largest);
         warnings.splice(0..0, family.warnings.iter().cloned());
+        if open > 0 {
+            warnings.push(format!(
+                "{open} of {} above those that are fitted are INCONCLUSIVE, and so is what they show of the models",
+                things(held.len() as u64, "run")
+            ));
+        }
         let resources = limits::all(family.host(), &figures, reach);
         let held: Vec<bool> = figures.iter().flat_map(|f| f.held.iter().map(|held| held.inside)).collect();
         Ok(Self {
@@ -96,6 +105,7 @@ impl Forecast {
             first: limits::first(&resources, reach),
             figures,
             resources,
+            open,
             holds: (!held.is_empty()).then(|| held.iter().all(|inside| *inside)),
         })
     }

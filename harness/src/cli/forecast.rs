@@ -15,7 +15,8 @@ pub(super) fn forecast(args: &ForecastArgs) -> ExitCode {
         Ok(found) => found,
         Err(code) => return code,
     };
-    let exit = if found.holds == Some(false) { ExitCode::Inconclusive } else { ExitCode::Pass };
+    let is_open = found.holds == Some(false) || found.open > 0;
+    let exit = if is_open { ExitCode::Inconclusive } else { ExitCode::Pass };
     let text = if args.json { render::json(&found) } else { render::text(&found) };
     let written = output::with_documents(&text, &args.report, |path| document(path, &found));
     if exit == ExitCode::Pass { written } else { exit }

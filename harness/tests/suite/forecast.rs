@@ -92,6 +92,22 @@ fn runs_that_come_out_differently_than_predicted_are_inconclusive() {
 }
 
 #[test]
+fn larger_runs_that_are_open_themselves_show_nothing_of_the_models() {
+    let whole = tempfile::tempdir().unwrap();
+    runs(whole.path(), &[2, 3, 4, 5, 6, 7]);
+    for number in 0..3 {
+        run(whole.path(), 12, number, |run| run.retain(|event| !matches!(event, Event::Sample(_))));
+    }
+    let output = forecast(whole.path(), &["--fit-up-to", "36"]);
+    assert_eq!(code(&output), 12, "{}", words(&output));
+    assert!(
+        words(&output).contains("3 of 3 runs above those that are fitted are INCONCLUSIVE"),
+        "{}",
+        words(&output)
+    );
+}
+
+#[test]
 fn runs_that_do_not_carry_a_forecast_are_refused_with_the_reason() {
     type Bend = fn(&mut Synthetic);
     let same: Bend = |_| ();

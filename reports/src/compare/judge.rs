@@ -123,10 +123,10 @@ pub fn compare(sides: &[Side], pairs: Option<&[Pair]>, limits: &Limits) -> Resul
     let warnings = agree(sides, limits.across)?;
     let mut asked: Vec<Vec<Question>> =
         others.iter().map(|side| questions(first, side, pairs, limits, others.len())).collect();
-    let (alone, many): (Vec<&mut Question>, Vec<&mut Question>) =
-        asked.iter_mut().flatten().partition(|question| question.is_alone());
+    let (apart, many): (Vec<&mut Question>, Vec<&mut Question>) =
+        asked.iter_mut().flatten().partition(|question| question.is_apart());
     adjust(many);
-    adjust(alone);
+    adjust(apart);
     let against: Vec<Against> = others
         .iter()
         .zip(asked)
@@ -319,7 +319,7 @@ fn adjust(mut all: Vec<&mut Question>) {
 impl Question {
     /// Whether runs fail is a question of its own, and no other one makes its answer less sure: three runs of each side, of which only the
     /// new ones fail, could not show it among twenty figures.
-    fn is_alone(&self) -> bool {
+    fn is_apart(&self) -> bool {
         self.compared.name == RUNS_FAILED
     }
 

@@ -20,6 +20,12 @@ pub struct Sized {
     pub plan: PlanFacts,
 }
 
+impl Sized {
+    pub(super) fn is_open(&self) -> bool {
+        self.figures.verdict == Verdict::Inconclusive
+    }
+}
+
 /// Runs that belong together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
@@ -127,9 +133,18 @@ impl Family {
         self.runs.iter().map(|run| run.figures.commit.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The runs that models are fitted to, and those that they are held against.
-    pub(super) fn divided(&self, fit_up_to: Option<u32>) -> (Vec<&Sized>, Vec<&Sized>) {
-        self.runs.iter().partition(|run| fit_up_to.is_none_or(|most| run.agents <= most))
+    /// The runs that models are fitted to, none of which is open itself, and those that they are held against.
+    pub(super) fn divided(
+        &self,
+        fit_up_to: Option<u32>,
+    ) -> Result<(Vec<&Sized>, Vec<&Sized>), ForecastError> {
+        let (fitted, held): (Vec<&Sized>, Vec<&Sized>) =
+            self.runs.iter().partition(|run| fit_up_to.is_none_or(|most| run.agents <= most));
+        if let Some(open) = fitted.iter().find(|run| run.is_open()) {
+            let (run, why) = (open.figures.run_id.clone(), "its verdict is INCONCLUSIVE".to_owned());
+            return Err(ForecastError::Unusable { run, why });
+        }
+        Ok((fitted, held))
     }
 }
 
@@ -143,9 +158,6 @@ fn unfit(summary: &Summary) -> Option<String> {
         summary.end.as_ref().is_some_and(|end| end.reason == crate::runlog::event::EndReason::Completed);
     if !is_whole {
         return Some("its fleet did not come to the end of the load".into());
-    }
-    if summary.judgement.verdict == Verdict::Inconclusive {
-        return Some("its verdict is INCONCLUSIVE".into());
     }
     summary.unserved()
 }

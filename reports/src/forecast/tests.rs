@@ -169,6 +169,7 @@ fn forecast(figures: Vec<Fitted>) -> Forecast {
         resources: Vec::new(),
         first: String::new(),
         holds: None,
+        open: 0,
     }
 }
 
