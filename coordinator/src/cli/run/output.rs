@@ -42,6 +42,8 @@ pub(super) struct Printer {
     is_unheard: bool,
     /// Standard output takes no more.
     is_stopped: bool,
+    /// Tasks whose output was held, and is printed now.
+    came_out: Vec<u64>,
 }
 
 /// Output that waits for its turn: stdout, then stderr.
@@ -70,6 +72,7 @@ impl Printer {
             spill: None,
             is_unheard: false,
             is_stopped: false,
+            came_out: Vec::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Printer {
         self.next += 1;
         while let Some(held) = self.held.remove(&self.next) {
             self.print_held(held)?;
+            self.came_out.push(self.next);
             self.next += 1;
         }
         if self.held.is_empty() {
@@ -114,10 +118,21 @@ impl Printer {
 
     /// Prints the output that still waits: the tasks before it will not end any more.
     pub(super) fn finish(&mut self) -> Result<(), Unprinted> {
-        while let Some((_, held)) = self.held.pop_first() {
+        while let Some((turn, held)) = self.held.pop_first() {
             self.print_held(held)?;
+            self.came_out.push(turn);
         }
         Ok(())
+    }
+
+    /// Whether the output of the task that was started as number `turn` waits for its turn.
+    pub(super) fn is_held(&self, turn: u64) -> bool {
+        self.held.contains_key(&turn)
+    }
+
+    /// The tasks whose output was held and has been printed since the last call.
+    pub(super) fn came_out(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.came_out)
     }
 
     fn hold(

@@ -4,6 +4,7 @@
 
 mod end;
 mod finish;
+mod held;
 mod left;
 mod overdue;
 
@@ -21,6 +22,7 @@ use crate::client::{Address, Client, Event, Failure, Outcome, SendError, TaskId,
 use crate::os::clock::unix_ns;
 use crate::snapshot::clients::Clients;
 use crate::snapshot::{Entry, SnapshotError};
+use held::Held;
 use overdue::Silence;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -147,6 +149,8 @@ struct Run {
     looked: Instant,
     missed: HashSet<TaskId>,
     silence: Silence,
+    /// By their numbers.
+    held: HashMap<u64, Held>,
 }
 
 /// Does all tasks; the exit status.
@@ -173,6 +177,7 @@ impl Run {
             looked: Instant::now(),
             missed: HashSet::new(),
             silence: Silence::new(),
+            held: HashMap::new(),
         }
     }
 

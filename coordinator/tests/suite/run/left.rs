@@ -56,6 +56,35 @@ fn answers_to_a_killed_client_are_written_by_the_one_that_resumes_its_list() {
 }
 
 #[test]
+fn output_that_waited_for_its_turn_when_its_client_was_killed_is_kept_for_the_next_one() {
+    let desk = Desk::new();
+    let up = Up::start(desk.shm.path(), 1, 3, &[]);
+    desk.write("inputs", "1\n2\n3\n");
+    // The last one has no room in a message.
+    let script = "echo >> begun; [ $0 != 1 ] || until [ -e go ]; do sleep 0.01; done; [ $0 != 3 ] || seq 100000; echo said $0";
+    let rest = ["--", "sh", "-c", script];
+    let mut client = start(&desk, &[&["--inputs", "inputs", "-k"][..], &rest].concat());
+    wait_until("two have ended, and their answers are taken", || {
+        status::of(&up.dir).is_ok_and(|status| status.ledger().answered == 2 && untold(&up) == 0)
+    });
+    client.kill().unwrap();
+    client.wait().unwrap();
+    desk.touch("go");
+    submit(&desk, &[&["--inputs", "inputs", "--resume", "--results", "out"][..], &rest].concat()).with(0);
+    let rows = desk.last("out");
+    assert_eq!((rows.len(), desk.lines("begun").len()), (3, 3), "a task was done again");
+    assert_eq!(rows["2"]["stdout"], "said 2\n");
+    assert!(rows["3"]["stdout"].as_str().unwrap().ends_with("\n100000\nsaid 3\n"));
+    // What is printed in its turn is not kept.
+    let ended = submit(&desk, &[&["--inputs", "inputs", "-k"][..], &rest].concat()).with(0);
+    assert!(ended.stdout.starts_with("said 1\nsaid 2\n1\n2\n"), "{ended:?}");
+    assert!(!ended.stderr.contains("the fleet keeps"), "{ended:?}");
+    submit(&desk, &[&["--inputs", "inputs", "--resume", "--results", "anew"][..], &rest].concat()).with(0);
+    assert_eq!(desk.lines("begun").len(), 9);
+    assert_eq!(up.stop(), Some(0));
+}
+
+#[test]
 fn a_client_with_another_list_keeps_the_answers_to_the_earlier_one() {
     let desk = Desk::new();
     let up = Up::start(desk.shm.path(), 1, 2, &[]);

@@ -34,6 +34,10 @@ impl Output<'_> {
         self.spooled.iter().for_each(Spooled::remove);
     }
 
+    pub(in crate::cli) fn spooled(&self) -> Option<Spooled> {
+        self.spooled.clone()
+    }
+
     /// The output of an agent program: its answer, and its log.
     fn into_result(self) -> Result<Self, String> {
         let wrong = |error: &dyn std::fmt::Display| format!("the answer cannot be read: {error}");

@@ -43,6 +43,8 @@ impl Run {
             let stdout = answer.as_ref().unwrap_or(&output.stdout);
             let printed = self.work.printer.take(task.turn, &job.id, stdout, &output.stderr);
             is_written &= printed.is_ok() || self.work.results.is_file();
+            is_written &= !self.is_held(task, end, ended);
+            self.note_printed();
             self.printed(printed);
             if output.truncated {
                 let hint = "`--output-max` keeps more; without it, all of it is kept";

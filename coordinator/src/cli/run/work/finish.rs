@@ -66,6 +66,7 @@ impl Run {
             self.end(&task, None, &end);
         }
         let printed = self.work.printer.finish();
+        self.note_printed();
         self.printed(printed);
         if let Err(error) = self.work.results.sync() {
             self.broken(UNFIT, &error, "");

@@ -36,9 +36,9 @@ impl Run {
         }
         let end = End::before(left.task.id, &outcome.answer, Some(task.job.task().parts().0));
         let worker = WorkerRef { coordinator: outcome.coordinator, worker: outcome.answer.worker };
-        if self.end(&task, Some(worker), &end)
-            && let Some(clients) = &mut self.work.clients
-        {
+        if !self.end(&task, Some(worker), &end) {
+            self.hold_noted(&task, left.entry);
+        } else if let Some(clients) = &mut self.work.clients {
             clients.ended(left.entry, Ended::Answered);
         }
         None
@@ -89,7 +89,9 @@ impl Run {
 
     /// Notes the end of a task. If its result is not written, the next client gets its answer.
     pub(super) fn note_end(&mut self, task: &Started, is_written: bool, outcome: &Outcome<'_>) {
-        let (Some(clients), Some(entry)) = (&mut self.work.clients, task.noted) else { return };
+        let Some(entry) = task.noted else { return };
+        self.hold_noted(task, entry);
+        let Some(clients) = &mut self.work.clients else { return };
         if is_written {
             return clients.ended(entry, Ended::Answered);
         }
