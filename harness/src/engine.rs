@@ -6,11 +6,13 @@
 //! ([`schedule`]), who is alive by one watch ([`watch`]). The system under test is behind
 //! [`crate::system`]. Deliberately absent: any opinion about the figures, and any word to the user.
 
+mod alarms;
 mod clock;
 mod deaths;
 mod failure;
 mod faults;
 mod follows;
+mod herald;
 mod incidents;
 pub mod live;
 mod load;
@@ -24,6 +26,7 @@ pub(crate) mod setup;
 pub mod sink;
 mod stillness;
 pub mod stop;
+mod thresholds;
 mod watch;
 pub mod writer;
 mod written;
@@ -36,6 +39,7 @@ use crate::fault::Places;
 use crate::sample::own_usage;
 use crate::scenario::{Plan, Step};
 use crate::system::{LaunchError, Launcher, PlaceId, System};
+use alarms::Alarms;
 use clock::Clock;
 use deaths::Ends;
 use failure::Failures;
@@ -130,8 +134,11 @@ fn run_by(
     (stop, live): (&Stop, &Live),
 ) -> Result<(Ended, Case), EngineError> {
     let case = request.follows.as_ref().map(|follows| follows.run.case.clone());
-    let recorder = Recorder::start(sink, (&header(request), case), &clock, stop, live)
-        .map_err(EngineError::Recording)?;
+    let header = header(request);
+    let alarms =
+        Alarms::new(&request.plan, &header, request.commands_output.parent().unwrap_or(Path::new(".")));
+    let recorder =
+        Recorder::start(sink, (&header, case, alarms), &clock, stop, live).map_err(EngineError::Recording)?;
     let log = recorder.handle();
     // This process may have carried out other runs before.
     let before = own_usage().cpu;

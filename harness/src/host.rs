@@ -349,6 +349,11 @@ pub fn limits() -> Option<HostLimits> {
     })
 }
 
+/// What is free on the disk of a directory; nothing if that cannot be read.
+pub(crate) fn free_bytes(directory: &Path) -> Option<u64> {
+    read::space(directory).ok().map(|space| space.free_bytes)
+}
+
 /// The machine as the run log keeps it. What cannot be read is `unknown` or 0.
 pub fn facts(shm_dir: &Path) -> HostFacts {
     let readings = read::readings(shm_dir);

@@ -11,6 +11,7 @@
 //! table, list it in that `TABLE`, read it, and run `cargo xtask schema`.
 //! Deliberately absent: clock, file system, environment, processes.
 
+mod alerts;
 mod criterion;
 mod cursor;
 mod decidable;
@@ -46,6 +47,7 @@ pub mod workload;
 
 use reports::runlog::event::SourceText;
 
+pub use alerts::Alerts;
 pub use decidable::Undecidable;
 pub use fleet::Fleet;
 pub use guide::guide_tables;

@@ -8,6 +8,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod contention;
+mod crossed;
 mod cut;
 pub(crate) mod deaths;
 mod distribution;
@@ -38,7 +39,8 @@ use std::collections::BTreeMap;
 
 use crate::runlog::event::{
     AgentExit, AgentInfo, AgentReplaced, Agents, Alert, CommandDone, End, Event, Header, Incident, Ledger,
-    Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Verify, When,
+    Phase, PhaseBegan, Record, Role, Round, Sample, Severity, TaskFailed, Threshold, ThresholdKind, Verify,
+    When,
 };
 use crate::stretch::Stretch;
 
@@ -146,6 +148,8 @@ pub struct Facts {
     segment_verified: bool,
     /// Processes of killed segments that were found when the run went on.
     pub outlived: Vec<String>,
+    /// Thresholds that are crossed, as far as the newest segment says.
+    pub crossed: BTreeMap<ThresholdKind, Threshold>,
     pub end: Option<End>,
     /// Parts of the load that criteria ask for.
     stretches: Stretches,
@@ -237,6 +241,7 @@ impl Facts {
             verified: 0,
             segment_verified: false,
             outlived: Vec::new(),
+            crossed: BTreeMap::new(),
             end: None,
             stretches: Stretches::new(header, stretches),
             records: 0,
@@ -296,6 +301,7 @@ impl Facts {
                 self.alerts.push((record.t_ns, alert.clone()));
             }
             Event::Ledger(ledger) => self.drained(ledger),
+            Event::Threshold(step) => self.threshold(record.t_ns, step),
             Event::Checkpoint(checkpoint) => self.check_point(record, checkpoint),
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),

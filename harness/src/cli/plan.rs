@@ -35,6 +35,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "written_bytes": { "log": footprint.log_bytes, "documents": footprint.documents_bytes, "each_round": footprint.round_bytes },
         "expected_duration_ns": u64::try_from(plan.expected_duration().as_nanos()).unwrap_or(u64::MAX),
         "criteria": plan.criteria(),
+        "alerts": plan.alerts().words(),
         "undecidable": plan.undecidable().iter().map(|found| &*found.criterion).collect::<Vec<_>>(),
         "notes": load::notes(plan),
     })
@@ -214,11 +215,15 @@ fn size_over_time(plan: &Plan) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// The commands before and after.
+/// The commands before and after, and what people are told of meanwhile.
 fn commands(plan: &Plan) -> impl Iterator<Item = (&'static str, String)> {
+    let alerts = plan.alerts().words().into_iter().map(|words| ("alert if", words));
     let named = [("set-up", plan.setup()), ("tear-down", plan.teardown())];
     let row = |when, step: &Step| (when, format!("{}, for at most {}", step.words, short(step.timeout)));
-    named.into_iter().flat_map(move |(when, steps)| steps.iter().map(move |step| row(when, step)))
+    named
+        .into_iter()
+        .flat_map(move |(when, steps)| steps.iter().map(move |step| row(when, step)))
+        .chain(alerts)
 }
 
 /// Which of its variants the file is run in.

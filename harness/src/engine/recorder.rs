@@ -1,13 +1,15 @@
 //! The one writer of the run log. It also keeps the facts that the log amounts to, for the live view
 //! and for criteria that end a run early: the same fold that judges the log later.
 
+use super::alarms::Alarms;
 use super::clock::Clock;
 use super::live::Live;
 use super::sink::Sink;
 use super::stop::{Stop, StopMode};
 use reports::Case;
+use reports::runlog::Record;
 use reports::runlog::codec::Writer;
-use reports::runlog::event::{EndReason, Event, Header};
+use reports::runlog::event::{Alert, EndReason, Event, Header, Severity};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +66,7 @@ impl Recorder {
     /// Begins the log with its header. `case`: what the run's earlier segments amount to.
     pub fn start(
         sink: Box<dyn Sink>,
-        (header, case): (&Header, Option<Case>),
+        (header, case, alarms): (&Header, Option<Case>, Alarms),
         clock: &Clock,
         stop: &Stop,
         live: &Live,
@@ -74,6 +76,7 @@ impl Recorder {
             writer: Writer::new(sink.clone()),
             sink,
             case: case.unwrap_or_else(|| Case::new(header)),
+            alarms,
             live: live.clone(),
             stop: stop.clone(),
             clock: clock.clone(),
@@ -128,6 +131,7 @@ struct Log {
     writer: Writer<Shared>,
     sink: Shared,
     case: Case,
+    alarms: Alarms,
     live: Live,
     stop: Stop,
     clock: Clock,
@@ -172,13 +176,30 @@ impl Log {
         }
     }
 
+    /// And what people are told of because of it.
     fn append(&mut self, t_ns: u64, event: Event) -> io::Result<()> {
-        if let Event::Alert(alert) = &event {
-            self.live.alert(alert);
+        let deaths = self.case.facts().exits_unexpected.total;
+        let record = self.write(t_ns, event)?;
+        let is_death = self.case.facts().exits_unexpected.total > deaths;
+        // The end stays the last line.
+        let is_end = matches!(record.event, Event::End(_));
+        for event in self.alarms.hear(&record, is_death).into_iter().filter(|_| !is_end) {
+            self.write(t_ns, event)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, t_ns: u64, event: Event) -> io::Result<Record> {
+        match &event {
+            Event::Alert(alert) => self.live.alert(alert),
+            Event::Threshold(step) => {
+                self.live.alert(&Alert { severity: Severity::Info, text: step.text.clone() });
+            }
+            _ => {}
         }
         let record = self.writer.append(t_ns, event)?;
         self.case.push(&record);
-        Ok(())
+        Ok(record)
     }
 
     fn sync(&mut self) -> io::Result<()> {

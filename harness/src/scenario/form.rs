@@ -1,9 +1,11 @@
 //! The forms that values take: how each is read, what limits it, and how schema and guide describe it.
 
 mod number;
+mod off;
 mod text;
 
 pub(super) use number::{Codes, Count, Factor, Size, Span, Version, Whole};
+pub(super) use off::{Amount, OrOff, Share};
 pub(super) use text::{Command, Filled, Line, Name, Pairs, Requirement, Requirements, Text};
 
 use super::mistake::Rejection;

@@ -1,5 +1,6 @@
 //! Everything that can be decided before the first fork, in a value that can be printed and compared.
 
+use super::alerts::Alerts;
 use super::decidable::{self, Undecidable};
 use super::fault::{self, Calendar, Fault};
 use super::load::{Load, Starts};
@@ -252,6 +253,11 @@ impl Plan {
     /// Commands after the end.
     pub fn teardown(&self) -> &[Step] {
         &self.scenario.teardown
+    }
+
+    /// What people are told of while a run goes on.
+    pub fn alerts(&self) -> &Alerts {
+        &self.scenario.alerts
     }
 
     pub fn load(&self) -> &Load {

@@ -1,5 +1,6 @@
 //! A whole file: the keys above the first table, the list of tables, and the scenario that they add up to.
 
+use super::alerts::{Alerts, RawAlerts};
 use super::criterion::RawCriterion;
 use super::cursor::{Fields, Sited};
 use super::fault::{Fault, RawFault};
@@ -16,7 +17,9 @@ use super::table::{Key, Presence, Table};
 pub(super) use super::tree::PROFILE;
 use super::tree::{Node, Value};
 use super::workload::{Mix, RawWorkload};
-use super::{Selection, Source, criterion, fault, fleet, load, reach, sampling, setup, shm, stage, workload};
+use super::{
+    Selection, Source, alerts, criterion, fault, fleet, load, reach, sampling, setup, shm, stage, workload,
+};
 use coordinator::config::SupervisorDeath;
 use reports::runlog::event::{CriterionSpec, ScenarioFacts, SourceText};
 use sha2::{Digest, Sha256};
@@ -47,6 +50,7 @@ pub(super) static TABLES: &[&Table] = &[
     &shm::TABLE,
     &setup::SETUP,
     &setup::TEARDOWN,
+    &alerts::TABLE,
     &criterion::TABLE,
 ];
 
@@ -121,6 +125,7 @@ struct Raw {
     shm: Option<RawShm>,
     setup: Vec<Step>,
     teardown: Vec<Step>,
+    alerts: Option<RawAlerts>,
     criteria: Vec<RawCriterion>,
 }
 
@@ -140,6 +145,7 @@ pub struct Scenario {
     pub(super) private_shm: Option<Room>,
     pub(super) setup: Vec<Step>,
     pub(super) teardown: Vec<Step>,
+    pub(super) alerts: Alerts,
     pub(super) criteria: Vec<CriterionSpec>,
 }
 
@@ -207,6 +213,7 @@ fn read(root: &Node, found: &mut Vec<Mistake>) -> Raw {
         shm: shm::read(&fields, found),
         setup: setup::read(&fields, &setup::SETUP, found),
         teardown: setup::read(&fields, &setup::TEARDOWN, found),
+        alerts: alerts::read(&fields, found),
         criteria: criterion::read(&fields, found),
     }
 }
@@ -268,6 +275,7 @@ fn check(
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, (bus, tasks_at), &stages, found));
     let faults = (raw.faults, &*raw.criteria);
     let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), fleet.as_ref(), found);
+    let alerts = load.as_ref().map(|load| alerts::check(raw.alerts, load, found));
     let fleet = fleet?;
     reject_more_than_all(&counts, &fleet, found);
     criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);
@@ -279,16 +287,8 @@ fn check(
     criterion::reject_all_informational(&raw.criteria, found);
     Some(Scenario {
         facts: ScenarioFacts {
-            name: raw.name?.value + &cell.suffix(),
-            asks: raw.asks?.value,
-            file: source.name.clone(),
-            sha256: digest(source),
-            matrix: cell.settings(),
-            extends: source.bases.iter().map(|base| base.name.clone()).collect(),
-            profile: selection.profile.clone(),
-            overrides: selection.sets.clone(),
             requirements: raw.requirements.map(|ids| ids.value).unwrap_or_default(),
-            judged_by: None,
+            ..facts((raw.name?.value, raw.asks?.value), source, selection, cell)
         },
         sources: texts(source),
         seed: raw.seed.map(|seed| seed.value),
@@ -301,8 +301,30 @@ fn check(
         private_shm,
         setup: raw.setup,
         teardown: raw.teardown,
+        alerts: alerts?,
         criteria,
     })
+}
+
+/// Which text it is, in which of its variants.
+fn facts(
+    (name, asks): (String, String),
+    source: &Source,
+    selection: &Selection,
+    cell: &Cell,
+) -> ScenarioFacts {
+    ScenarioFacts {
+        name: name + &cell.suffix(),
+        asks,
+        file: source.name.clone(),
+        sha256: digest(source),
+        matrix: cell.settings(),
+        extends: source.bases.iter().map(|base| base.name.clone()).collect(),
+        profile: selection.profile.clone(),
+        overrides: selection.sets.clone(),
+        requirements: Vec::new(),
+        judged_by: None,
+    }
 }
 
 fn texts(source: &Source) -> Vec<SourceText> {

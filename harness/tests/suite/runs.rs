@@ -1,5 +1,6 @@
 //! Whole runs through the real program: to a verdict, and to every end that is not one.
 
+mod alerts;
 mod another;
 mod benchmarks;
 mod cgroups;

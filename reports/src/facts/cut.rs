@@ -158,6 +158,7 @@ impl Facts {
         (self.counted_to, self.segment_has_tasks, self.segment_has_load) = (None, false, false);
         self.gaps.push(Gap { from_ns, to_ns: t_ns, in_hand });
         (self.segments, self.end) = (self.segments + 1, None);
+        self.crossed.clear();
         self.own.resume(self.spans.length_ns(self.last_ns));
         self.work.resume();
         self.balance.resume(t_ns);

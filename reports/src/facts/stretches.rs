@@ -169,6 +169,7 @@ fn time(record: &Record) -> Option<(u64, u64)> {
         | Event::SampleMissed(_)
         | Event::Alert(_)
         | Event::Checkpoint(_)
+        | Event::Threshold(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => None,
@@ -196,8 +197,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
             }
         }
         Event::Round(round) => {
-            let phase = if inside { round.phase } else { Phase::WarmUp };
-            let round = Round { phase, ..round.clone() };
+            let round = Round { phase: if inside { round.phase } else { Phase::WarmUp }, ..round.clone() };
             facts.balance.round(&round);
             facts.strays.round(&round);
             facts.load.push_round(&round, load);
@@ -235,6 +235,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         | Event::SampleMissed(_)
         | Event::Alert(_)
         | Event::Checkpoint(_)
+        | Event::Threshold(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => {}

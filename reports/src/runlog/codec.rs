@@ -75,6 +75,7 @@ impl<W: Write> Writer<W> {
             | Event::Alert(_)
             | Event::Clock(_)
             | Event::Checkpoint(_)
+            | Event::Threshold(_)
             | Event::Ledger(_)
             | Event::Verify(_)
             | Event::End(_) => (None, None),
@@ -377,7 +378,7 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 24] = [
     "header",
     "phase",
     "agents",
@@ -396,6 +397,7 @@ const KNOWN: [&str; 23] = [
     "sample",
     "sample-missed",
     "alert",
+    "threshold",
     "clock",
     "checkpoint",
     "ledger",

@@ -16,6 +16,7 @@ mod ledger;
 mod resized;
 mod scaled;
 mod stray;
+mod threshold;
 mod workload;
 
 pub use causes::Causes;
@@ -38,6 +39,7 @@ pub use resized::Resized;
 pub use scaled::Scaled;
 use serde::{Deserialize, Serialize};
 pub use stray::StrayAnswers;
+pub use threshold::{Threshold, ThresholdKind, ThresholdState};
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
@@ -107,6 +109,8 @@ pub enum Event {
     SampleMissed(SampleMissed),
     /// Something an operator wants to know while the run goes on.
     Alert(Alert),
+    /// A threshold of the scenario was crossed, or holds again. Since 2.11.
+    Threshold(Threshold),
     /// What UTC was when this was recorded; at most once a minute.
     Clock(Clock),
     /// The same counts while the load goes on. Since 2.10.
@@ -143,7 +147,11 @@ impl Event {
             | Self::Ledger(_)
             | Self::Verify(_)
             | Self::End(_) => true,
-            Self::TaskFailed(_) | Self::Alert(_) | Self::Clock(_) | Self::Checkpoint(_) => false,
+            Self::TaskFailed(_)
+            | Self::Alert(_)
+            | Self::Threshold(_)
+            | Self::Clock(_)
+            | Self::Checkpoint(_) => false,
         }
     }
 }

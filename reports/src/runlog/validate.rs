@@ -20,6 +20,7 @@ mod since;
 mod sizes;
 mod stages;
 mod sweeps;
+mod thresholds;
 mod workloads;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use since::{ALERTS_GRADED_SINCE, ALL_ENDS_SINCE, POOL_SINCE};
 use sizes::Sizes;
 use stages::Stages;
 use sweeps::Sweeps;
+use thresholds::Thresholds;
 
 /// Two readings of a clock, or of two, are no further apart.
 const READ_NS: u64 = 1_000_000;
@@ -71,6 +73,7 @@ pub struct Validator {
     began_ns: u64,
     faults: Faults,
     stages: Stages,
+    thresholds: Thresholds,
     sizes: Sizes,
     rounds: Rounds,
     sweeps: Sweeps,
@@ -192,6 +195,7 @@ impl Validator {
             Event::SampleMissed(missed) => self.sweeps.missed(missed, plan, self.doubted),
             Event::Alert(alert) => self.alert(alert),
             Event::Clock(clock) => self.bounds.clock(clock, record.t_ns),
+            Event::Threshold(step) => self.thresholds.step(step),
             Event::Checkpoint(checkpoint) => self.checkpoint(checkpoint, plan),
             Event::Ledger(ledger) => self.ledger(ledger, plan),
             Event::Verify(verify) => self.verified(!verify.processes_left.is_empty()),
@@ -407,6 +411,7 @@ impl Validator {
         self.sweeps = Sweeps::of_resumed_segment();
         self.faults = Faults::default();
         self.stages = Stages::of_resumed_segment();
+        self.thresholds = Thresholds::default();
         (self.began_ns, self.since_ns, self.commands) = (0, 0, Commands::of_resumed_segment());
         (self.phases, self.ledger, self.renewed, self.verify) = (Vec::new(), false, None, None);
         (self.given_again, self.checkpoints) = (0, Checkpoints::default());

@@ -29,6 +29,7 @@ pub(super) fn newest(event: &Event) -> Option<(&'static str, u64)> {
         }
         Event::Sample(sample) => Some(("a sweep was over", sample.started_ns.saturating_add(sample.took_ns))),
         Event::SampleMissed(missed) => Some(("a sweep was due", missed.due_ns)),
+        Event::Threshold(step) => Some(("a threshold was crossed", step.since_ns)),
         Event::Header(_)
         | Event::Phase(_)
         | Event::TaskFailed(_)

@@ -72,6 +72,7 @@ fn features(event: &Event) -> Vec<Feature> {
         Event::Round(round) => of_round(round),
         Event::TaskFailed(failed) => vec![(failed.workload.is_some(), 2, "`workload` of a failed task")],
         Event::Sample(sample) => of_sample(sample),
+        Event::Threshold(_) => vec![(true, 11, "the event threshold")],
         Event::Checkpoint(_) => vec![(true, CHECKPOINTS_SINCE, "the event checkpoint")],
         Event::Ledger(ledger) => of_ledger(ledger),
         Event::End(end) => vec![(end.ended_utc.is_some(), 0, "`ended_utc` of the end")],
