@@ -33,7 +33,7 @@ struct Suite {
 }
 
 /// Cheapest first. The check and the pristine Debian take the place of `.ci/run`.
-const SUITES: [Suite; 15] = [
+const SUITES: [Suite; 16] = [
     suite("check", &["check"]),
     drawn("bus", &["storm", "bus", "--kills", "10000"]),
     drawn("fleet", &["storm", "fleet", "--kills", "1000"]),
@@ -41,6 +41,7 @@ const SUITES: [Suite; 15] = [
     drawn("answers", &["storm", "answers", "--kills", "1000"]),
     drawn("journals", &["storm", "journals", "--kills", "100"]),
     drawn("triple", &["storm", "triple", "--kills", "1000"]),
+    drawn("resumes", &["storm", "resumes", "--kills", "50"]),
     drawn("scribble", &["scribble"]),
     drawn("launches", &["storm", "launches", "--kills", "10000"]),
     drawn("faults", &["storm", "faults", "--minutes", "60"]),

@@ -39,11 +39,18 @@ enum Kind {
     Journals,
     /// Client, supervisor and coordinators of a run in the same instant: nothing is left
     Triple,
+    /// Harnesses, at any instant of a run of 10 s: each run is resumed and judged, and nothing is left (some four a minute)
+    Resumes,
     /// Agents of a fleet of 500 that write files, with pauses and a full /dev/shm in between: each file is written once
     Faults,
 }
 
 impl Kind {
+    /// The package whose tests it is among.
+    fn package(self) -> &'static str {
+        if matches!(self, Self::Resumes) { "harness" } else { "coordinator" }
+    }
+
     /// The test, the program that it is in, and the names of its variables for how many and which.
     /// `None` if it is not a test.
     fn test(self) -> Option<(&'static str, &'static str, [&'static str; 2])> {
@@ -85,6 +92,11 @@ impl Kind {
                 "storms::launches::a_run_whose_client_supervisor_and_coordinator_are_killed_in_one_instant_leaves_nothing",
                 EPISODES,
             ),
+            Self::Resumes => (
+                "suite",
+                "runs::resumes::a_run_that_is_killed_at_any_instant_is_resumed_and_judged_and_leaves_nothing",
+                EPISODES,
+            ),
         })
     }
 }
@@ -94,7 +106,8 @@ pub(crate) fn storm(workspace: &Workspace, args: &Args) -> Outcome {
         return faults::storm(workspace, args.seed, args.minutes);
     };
     let (kills, seed) = (format!("{many}={}", args.kills), format!("{which}={}", args.seed));
-    let mut words = vec!["env", &kills, &seed, "cargo", "test", "--release", "--package", "coordinator"];
+    let mut words = vec!["env", &kills, &seed, "cargo", "test", "--release"];
+    words.extend(["--package", args.kind.package()]);
     if program == "kills" {
         words.extend(["--features", "kill-points"]);
     }
@@ -121,9 +134,10 @@ pub(crate) mod tests {
     /// `--exact` with a name that no test has runs nothing, and passes.
     #[test]
     fn each_storm_is_a_test_that_reads_its_variables() {
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("coordinator/tests");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let tests = |package: &str| root.join(package).join("tests");
         let mut read = String::new();
-        let mut dirs = vec![tests.clone()];
+        let mut dirs = vec![tests("coordinator"), tests("harness")];
         while let Some(dir) = dirs.pop() {
             for entry in std::fs::read_dir(dir).unwrap().flatten() {
                 if entry.path().is_dir() {
@@ -136,7 +150,7 @@ pub(crate) mod tests {
         for kind in Kind::value_variants() {
             let Some((program, test, variables)) = kind.test() else { continue };
             let name = test.rsplit("::").next().unwrap();
-            let dir = tests.join(program);
+            let dir = tests(kind.package()).join(program);
             assert!(dir.is_dir(), "{kind:?}: there is no test program {program}");
             assert!(has_test(&dir, &format!("{name}()")), "{kind:?}: {program} has no test {name}");
             for variable in variables {
@@ -152,7 +166,10 @@ pub(crate) mod tests {
         let run = |kind| storm(&tree.workspace, &Args { kind, kills: 5, seed: 7, minutes: 60 });
         assert_eq!(run(Kind::Triple), Ok(()));
         assert_eq!(run(Kind::Bus), Ok(()));
-        let [triple, bus] = &tree.calls()[..] else { panic!("two calls") };
+        assert_eq!(run(Kind::Resumes), Ok(()));
+        let [triple, bus, resumes] = &tree.calls()[..] else { panic!("three calls") };
+        let start = "env STORM_EPISODES=5 STORM_SEED=7 cargo test --release --package harness --test suite -- --exact ";
+        assert!(resumes.starts_with(start), "{resumes}");
         let start = "env STORM_EPISODES=5 STORM_SEED=7 cargo test --release --package coordinator --test suite -- --exact ";
         assert!(triple.starts_with(start), "{triple}");
         let start = "env KILLS=5 SEED=7 cargo test --release --package coordinator --features kill-points --test kills -- ";

@@ -191,11 +191,12 @@ pub fn conduct(
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    let unindexed = match (&judged, runs) {
+    let at_its_end = match (&judged, runs) {
         (Some(Ok(judged)), Some(runs)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
-        // What kept its beginning out keeps out its end as well, which says so.
-        _ => begun,
+        _ => None,
     };
+    // What keeps its end out as a rule kept its beginning out as well, and is said once.
+    let unindexed = at_its_end.or(begun);
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
 }
 

@@ -281,7 +281,7 @@ impl Facts {
             Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.scaled(scaled),
-            Event::Resized(of) => self.resizings.record(of.reached_ns.saturating_sub(of.decided_ns)),
+            Event::Resized(of) => self.resized(of),
             Event::DeathNoticed(of) => self.death_noticed(of),
             Event::Command(command) => self.commands.push(command.clone()),
             Event::Round(round) => self.round(round),
@@ -334,7 +334,8 @@ impl Facts {
         self.samples.exit(exit);
         if exit.expected {
             self.exits_expected += 1;
-        } else if self.faults.explains(exit, self.agents.get(&exit.agent).map(|agent| agent.role)) {
+            self.faults.retired(exit);
+        } else if self.faults.explains(exit, self.agents.get(&exit.agent)) {
             self.exits_declared.push(exit.clone());
             return true;
         } else {

@@ -1,7 +1,7 @@
 //! What follows from the place of a process: its parent, its role, and how it ended if no one says so. Pure.
 
 use crate::system::{Life, PlaceId, Process, Role as PlaceRole};
-use reports::runlog::event::{Role, WITH_ITS_COORDINATOR};
+use reports::runlog::event::{GONE, Role, WITH_ITS_COORDINATOR, WITH_THE_SUPERVISOR};
 
 /// The place of the process that forks the one in `place`.
 pub(super) fn parent(place: PlaceId) -> Option<PlaceId> {
@@ -15,8 +15,8 @@ pub(super) fn parent(place: PlaceId) -> Option<PlaceId> {
 /// How a process ended that no one reports on.
 pub(super) fn unreported(place: PlaceId) -> &'static str {
     match place {
-        PlaceId::Supervisor => "gone from /proc",
-        PlaceId::Coordinator(_) => "ended when the supervisor died",
+        PlaceId::Supervisor => GONE,
+        PlaceId::Coordinator(_) => WITH_THE_SUPERVISOR,
         PlaceId::Worker(_) => WITH_ITS_COORDINATOR,
     }
 }

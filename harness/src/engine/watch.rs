@@ -7,7 +7,7 @@
 use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
 use places::{parent, role, unreported, was_called_off, words};
 use reports::runlog::event::{
-    AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity,
+    AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity, WITH_ITS_SUCCESSOR,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -455,7 +455,7 @@ impl Watch {
             events.push(alert(Severity::Critical, text));
         }
         for _ in 1..written {
-            exits.extend(self.exit(place, "died, and so did its successor".to_owned(), seen_ns));
+            exits.extend(self.exit(place, WITH_ITS_SUCCESSOR.to_owned(), seen_ns));
         }
         let last = self.exit(place, death.how.clone(), seen_ns);
         exits.extend(last.map(|exit| AgentExit { pid: death.pid, ..exit }));

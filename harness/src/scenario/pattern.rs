@@ -8,12 +8,46 @@ use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// Larger bounds are not matched, and only a lookahead ends the digits of such numbers: each digit of a bound makes an editor
+/// slower, and what lies beyond it is still refused by the reader.
+pub(super) const EXACT_MAX: u64 = 9_999_999;
+
+/// As [`number`], as far as the ends are up to [`EXACT_MAX`].
+pub(super) fn roughly(least: u64, most: u64) -> String {
+    if most <= EXACT_MAX {
+        return number(least, most);
+    }
+    let first = EXACT_MAX.ilog10() + 1;
+    if least > EXACT_MAX {
+        return format!("[1-9][0-9]{{{first},}}");
+    }
+    let (mut parts, any) = blocks(least, EXACT_MAX);
+    parts.push(match any.map_or(first, |(first, _)| first) {
+        0 => "[1-9][0-9]*".to_owned(),
+        first => format!("[1-9][0-9]{{{first},}}"),
+    });
+    format!("(?:{})", parts.join("|"))
+}
+
+/// A lookahead against numbers with more digits than any that is read.
+pub(super) fn no_longer_number() -> String {
+    format!("(?!.*[1-9][0-9]{{{}}})", u64::MAX.ilog10() + 1)
+}
+
 /// Numbers from `least` to `most` in decimal, without leading zeros.
 pub(super) fn number(least: u64, most: u64) -> String {
+    let (mut parts, any) = blocks(least, most);
+    parts.extend(any.map(|(first, last)| format!("[1-9][0-9]{{{first},{last}}}")));
+    format!("(?:{})", parts.join("|"))
+}
+
+/// The same in parts; and of numbers of any digits, how many follow the first, at least and at most.
+fn blocks(least: u64, most: u64) -> (Vec<String>, Option<(u32, u32)>) {
     assert!(least <= most, "an empty range of numbers: {least} to {most}");
     // The largest of them have no room for one more digit.
     let (least, most) = (u128::from(least), u128::from(most));
     let mut parts = Vec::new();
+    let mut any: Option<(u32, u32)> = None;
     let mut from = least;
     loop {
         // As far as the numbers have as many digits, and only their last ones differ.
@@ -23,13 +57,17 @@ pub(super) fn number(least: u64, most: u64) -> String {
         }
         let digit = from / span % 10;
         let up = ((most - from + 1) / span).min(10 - digit);
-        parts.push(block(from, span, digit, digit + up - 1));
+        if from == span && digit + up - 1 == 9 {
+            any = Some((any.map_or(span.ilog10(), |(first, _)| first), span.ilog10()));
+        } else {
+            parts.push(block(from, span, digit, digit + up - 1));
+        }
         from += up * span;
         if from > most {
             break;
         }
     }
-    format!("(?:{})", parts.join("|"))
+    (parts, any)
 }
 
 /// The numbers from `from` on whose digit at `span` runs from `low` to `high`, and whose lower digits are any.
@@ -48,7 +86,7 @@ fn block(from: u128, span: u128, low: u128, high: u128) -> String {
     }
 }
 
-/// A size of `least` to `most` bytes.
+/// A size of `least` to `most` bytes, as [`roughly`] such numbers of units.
 pub(super) fn size(least: u64, most: u64) -> String {
     format!("^{}$", size_body(least, most))
 }
@@ -59,7 +97,7 @@ pub(super) fn size_body(least: u64, most: u64) -> String {
         .into_iter()
         .filter_map(|(name, bits)| {
             let (low, high) = (least.div_ceil(1 << bits), most >> bits);
-            (low <= high).then(|| format!("0*{}{name}", number(low, high)))
+            (low <= high).then(|| format!("0*{}{name}", roughly(low, high)))
         })
         .collect();
     format!("(?:{})", fitting.join("|"))
@@ -155,6 +193,26 @@ mod tests {
             let read = notation::duration::parse(&text);
             prop_assert_eq!(matches(&span(Duration::ZERO), &text), read.is_ok(), "{:?}: {:?}", text, read);
         }
+    }
+
+    #[test]
+    fn large_bounds_are_left_to_the_reader() {
+        let of = |least, most| format!("^{}{}$", no_longer_number(), roughly(least, most));
+        for (pattern, n, fits) in [
+            (of(3, 4_503_599_627_370_495), "2", false),
+            (of(3, 4_503_599_627_370_495), "3", true),
+            (of(3, 4_503_599_627_370_495), "4503599627370496", true),
+            (of(4_097, u64::MAX), "4096", false),
+            (of(4_097, u64::MAX), "4097", true),
+            (of(4_097, u64::MAX), "18446744073709551615", true),
+            (of(4_097, u64::MAX), "184467440737095516150", false),
+            (of(20_000_000, u64::MAX), "9999999", false),
+            (of(20_000_000, u64::MAX), "20000000", true),
+        ] {
+            assert_eq!(matches(&pattern, n), fits, "{n} in {pattern}");
+            assert!(pattern.len() < 150, "{pattern}");
+        }
+        assert_eq!(roughly(3, EXACT_MAX), number(3, EXACT_MAX));
     }
 
     #[test]

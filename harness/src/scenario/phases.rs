@@ -84,7 +84,7 @@ pub fn parse(source: &Source) -> Result<Plan, Mistakes> {
 
 /// The JSON Schema of such a file; a trailing newline included.
 pub fn schema_json() -> String {
-    format!("{:#}\n", schema::of_tables(&ROOT, TABLES))
+    format!("{:#}\n", schema::plain(&schema::of_tables(&ROOT, TABLES)))
 }
 
 fn is_repeated(name: &str) -> bool {

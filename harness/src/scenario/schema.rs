@@ -15,7 +15,46 @@ use std::collections::BTreeSet;
 
 /// Of the committed file; a trailing newline included.
 pub fn schema_json() -> String {
-    format!("{:#}\n", schema())
+    format!("{:#}\n", plain(&schema()))
+}
+
+/// With patterns that are compiled sooner: spaces are those that are typed, and not all of Unicode.
+pub(super) fn plain(schema: &Json) -> Json {
+    match schema {
+        Json::Object(all) => {
+            let of = |(key, value): (&String, &Json)| match value {
+                Json::String(pattern) if key == "pattern" => (key.clone(), json!(typed_spaces(pattern))),
+                other => (key.clone(), plain(other)),
+            };
+            Json::Object(all.iter().map(of).collect())
+        }
+        Json::Array(all) => Json::Array(all.iter().map(plain).collect()),
+        other => other.clone(),
+    }
+}
+
+/// Within brackets as outside them.
+fn typed_spaces(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len());
+    let (mut is_escaped, mut is_in_class) = (false, false);
+    for c in pattern.chars() {
+        if std::mem::take(&mut is_escaped) {
+            match (c, is_in_class) {
+                ('s', true) => text.push_str(r" \t\r\n"),
+                ('s', false) => text.push_str(r"[ \t\r\n]"),
+                _ => text.extend(['\\', c]),
+            }
+            continue;
+        }
+        match c {
+            '\\' => is_escaped = true,
+            _ => {
+                is_in_class = c == '[' || is_in_class && c != ']';
+                text.push(c);
+            }
+        }
+    }
+    text
 }
 
 fn schema() -> Json {

@@ -17,6 +17,8 @@ mod files;
 mod forecast;
 mod impact;
 mod old_files;
+#[path = "../../../coordinator/tests/suite/support/random.rs"]
+mod random;
 mod recipes;
 mod runs;
 mod sampler;

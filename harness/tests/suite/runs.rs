@@ -26,6 +26,7 @@ mod pool;
 mod reported;
 mod restored;
 mod resumed;
+mod resumes;
 mod sabotage;
 mod saboteur;
 mod scribbled;

@@ -413,6 +413,9 @@ fn a_log_that_hides_what_its_command_has_changed_contradicts_itself() {
     for (command, words) in [
         ("harness run smoke.toml --set load.duration=6s --seed 7", "the command sets 1 keys"),
         ("harness run smoke.toml --profile ci --seed 7", "the command asks for the profile ci"),
+        ("harness run smoke.toml --seed=7 --profile=ci", "the command asks for the profile ci"),
+        ("harness run smoke.toml --seed=8", "the command has seed 8, and the header 7"),
+        ("harness run smoke.toml --seed 7 --rehearse=9x", "the command asks for a rehearsal"),
     ] {
         let directory = desk.run("hidden", text, |run| command.clone_into(&mut run.header().command));
         let judged = reports::judge(&directory, contradiction).unwrap().judgement;
@@ -427,6 +430,16 @@ fn a_log_that_hides_what_its_command_has_changed_contradicts_itself() {
             .clone_into(&mut run.header().command);
     });
     assert_eq!(reports::judge(&named, contradiction).unwrap().judgement.verdict, reports::Verdict::Pass);
+}
+
+/// An option in a word of another option, or in the name of a file, is not one of the harness's.
+#[test]
+fn a_command_is_read_as_a_shell_reads_it() {
+    let desk = Desk::new();
+    let text = include_str!("../../../scenarios/smoke.toml");
+    let command = "harness run '/runs of --profile ci/smoke.toml' --out 'a --seed 9 --rehearse 9x' --seed 7";
+    let run = desk.run("quoted", text, |run| command.clone_into(&mut run.header().command));
+    assert_eq!(reports::judge(&run, contradiction).unwrap().judgement.verdict, reports::Verdict::Pass);
 }
 
 #[test]

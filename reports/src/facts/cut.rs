@@ -95,6 +95,7 @@ impl Facts {
                 tail.failed += u64::from(round.failed);
             }
             let load_ns = self.spans.last_load_time(tail.at_ns);
+            self.faults.count(round);
             self.take_bad(round, load_ns);
             self.divide(record, false);
             return true;

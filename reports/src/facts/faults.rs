@@ -9,127 +9,27 @@
 //! every affected place is attached and delivery is whole for [`STEADY_NS`]; that time itself is not counted. What is
 //! lost until then is lost to the fault.
 
+mod firing;
+mod recovery;
 mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use firing::Firing;
+use firing::outlasts;
+pub use recovery::STEADY_NS;
+use recovery::{Calm, Ended, Open};
 use taken::Taken;
 
-use super::{Counts, Distribution, Gap};
+use super::{Counts, Distribution};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
-    IncidentKind, Met, Role, Round, dependents,
+    IncidentKind, Role, dependents,
 };
 
-/// Delivery must be whole for so long before the fleet counts as recovered.
-pub const STEADY_NS: u64 = 5_000_000_000;
-/// What a fault makes the fleet do to its targets, the fleet has done so long after the fault is over.
-const ENDS_WITHIN_NS: u64 = 5_000_000_000;
-/// A process that goes on is seen by the next sweep, and so long after it at most.
-const SEEN_NS: u64 = 700_000_000;
 /// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
 /// sweep's period beside it.
 const HEARD_NS: u64 = 1_000_000_000;
-
-/// What became of one firing.
-#[derive(Debug, Clone)]
-pub struct Firing {
-    /// Of the fault in the plan.
-    pub fault: usize,
-    pub kind: FaultKind,
-    /// When it is due at the latest, from the start of the load.
-    pub due_ns: u64,
-    pub injected_ns: Option<u64>,
-    /// By what its effect was shown, and when.
-    pub proven: Option<(u64, String)>,
-    pub healed_ns: Option<u64>,
-    pub heal_proven_ns: Option<u64>,
-    /// What stood against it: it could not be injected, proven or healed.
-    pub failed: Option<String>,
-    /// How often its effect has met the fleet, if that is counted.
-    pub met: Option<Met>,
-    /// Processes that it was injected into.
-    pub targets: u32,
-    /// When the log first has a death or a suspicion that it explains.
-    pub noticed_ns: Option<u64>,
-    /// Deaths that it explains.
-    pub deaths: u64,
-    /// Tasks that failed in rounds that ended between the injection and the recovery.
-    pub lost: u64,
-    /// Tasks of these rounds that failed or needed another attempt.
-    pub hit: u64,
-    /// From the proof of the effect, or of the heal if it lasts.
-    pub recovery_ns: Option<u64>,
-    lasts: bool,
-    may_meet_nothing: bool,
-    /// It was to wait for a moment of the load, and that it did so is not shown.
-    moment_lacks: bool,
-}
-
-impl Firing {
-    /// When the fleet had recovered from it; absent as long as that was not seen.
-    pub fn ended_ns(&self) -> Option<u64> {
-        Some(self.over_ns()?.saturating_add(self.recovery_ns?))
-    }
-
-    /// Whether it was under way in one of these gaps: rounds that it met there are carried out again without it.
-    pub fn reaches_into(&self, gaps: &[Gap]) -> bool {
-        let Some(injected_ns) = self.injected_ns else { return false };
-        let over_ns = self.over_ns().unwrap_or(injected_ns);
-        gaps.iter()
-            .any(|gap| injected_ns < gap.to_ns && (gap.from_ns <= injected_ns || gap.from_ns < over_ns))
-    }
-
-    /// Whether everything that it has to show was shown.
-    pub fn is_whole(&self) -> bool {
-        self.over_ns().is_some() && !self.moment_lacks && self.met_nothing().is_none()
-    }
-
-    /// What its effect has met, in words, if that is nothing and the scenario asks for more.
-    pub fn met_nothing(&self) -> Option<String> {
-        let met = self.met.filter(|met| !self.kind.is_effect(*met) && !self.may_meet_nothing)?;
-        self.kind.met_words(met)
-    }
-
-    /// Whether its heal is still to be shown.
-    pub fn needs_heal(&self) -> bool {
-        self.lasts && self.heal_proven_ns.is_none()
-    }
-
-    /// Until when what befalls its targets may be its effect. One that ends them itself ends them once: what dies then
-    /// is not there any more.
-    fn explains_until_ns(&self) -> u64 {
-        let over_ns = if self.lasts { self.healed_ns } else { self.injected_ns };
-        over_ns.filter(|_| !self.kind.ends_targets()).map_or(u64::MAX, |ns| ns.saturating_add(ENDS_WITHIN_NS))
-    }
-
-    /// From when on the fleet can recover: nothing is done to it any more, and all of that was shown.
-    fn over_ns(&self) -> Option<u64> {
-        let (proven_ns, _) = self.proven.as_ref().filter(|_| self.failed.is_none())?;
-        if self.lasts { self.heal_proven_ns } else { Some(*proven_ns) }
-    }
-}
-
-/// Whether a process stood still for longer than a pause held it: another has stopped it again.
-fn outlasts(firing: &Firing, incident: &Incident, sample_every_ns: u64) -> bool {
-    let stood = matches!(incident.kind, IncidentKind::Stopped | IncidentKind::Silent);
-    let ended = firing.healed_ns.zip(incident.to_ns);
-    let seen_ns = SEEN_NS.saturating_add(sample_every_ns);
-    let is_long = ended.is_some_and(|(healed_ns, to_ns)| to_ns > healed_ns.saturating_add(seen_ns));
-    stood && firing.kind == FaultKind::Pause && is_long
-}
-
-/// A firing whose effect is not over.
-#[derive(Debug, Clone)]
-struct Open {
-    firing: usize,
-    /// Everything that it reaches.
-    hit: BTreeSet<AgentId>,
-    /// Of these, what is not back.
-    missing: BTreeSet<AgentId>,
-    /// Since when all of it is back and every task is answered.
-    steady_ns: u64,
-}
 
 #[derive(Debug, Clone, Default)]
 pub struct FaultFacts {
@@ -145,6 +45,11 @@ pub struct FaultFacts {
     /// Sweeps that saw no fewer processes than a firing explains.
     pub sweeps_excused: u64,
     open: Vec<Open>,
+    /// Rounds that are over, and how long they take while nothing is wrong.
+    ended: Ended,
+    calm: Calm,
+    /// Places that the fleet has given up.
+    retired: BTreeSet<AgentId>,
     /// Processes whose end is explained, and by which firings, in their order.
     explains: BTreeMap<(AgentId, u32), Vec<usize>>,
     /// Whose stop, suspicion or hang is explained.
@@ -182,6 +87,7 @@ impl FaultFacts {
                     lost: 0,
                     hit: 0,
                     recovery_ns: None,
+                    cut_ns: None,
                     lasts: planned.lasts_ns.is_some(),
                     may_meet_nothing: facts.may_meet_nothing,
                     moment_lacks: planned.moment.is_some(),
@@ -202,12 +108,13 @@ impl FaultFacts {
         self.firings.iter().filter(|firing| firing.recovery_ns.is_none()).count()
     }
 
-    /// Of some firings: from each injection to the recovery from it, without end if none was seen. In order; those that touch
+    /// Of some firings: from each injection to the recovery from it, or to the end of its segment; without end if neither was
+    /// seen. In order; those that touch
     /// are one.
     pub fn windows(&self, is_meant: impl Fn(&Firing) -> bool) -> Vec<(u64, u64)> {
         let meant = self.firings.iter().filter(|firing| is_meant(firing));
         let mut windows: Vec<(u64, u64)> = meant
-            .filter_map(|firing| Some((firing.injected_ns?, firing.ended_ns().unwrap_or(u64::MAX))))
+            .filter_map(|firing| Some((firing.injected_ns?, firing.gone_ns().unwrap_or(u64::MAX))))
             .collect();
         windows.sort_unstable();
         joined(&windows, 0)
@@ -273,6 +180,8 @@ impl FaultFacts {
             let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
+        // A place that the fleet has given up has no process to lose.
+        hit.retain(|agent, _| !self.retired.contains(agent));
         let kind = firing.kind;
         let explains = kind.explains_deaths();
         for (agent, pid) in &hit {
@@ -292,9 +201,10 @@ impl FaultFacts {
             let told = step.targets.iter().filter(|target| target.name != "supervisor");
             self.unnoticed.extend(told.map(|target| (target.pid, target.name.clone())));
         }
+        self.calm.end();
         let hit: BTreeSet<AgentId> = hit.into_keys().collect();
         let missing = if kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
-        self.open.push(Open { firing: index, hit, missing, steady_ns: step.at_ns });
+        self.open.push(Open::new(index, hit, missing, step.at_ns));
     }
 
     /// The instant before the run killed the process with this pid, if it has.
@@ -316,7 +226,9 @@ impl FaultFacts {
     }
 
     /// Whether a firing explains a death that was not asked for otherwise.
-    pub(super) fn explains(&mut self, exit: &AgentExit, role: Option<Role>) -> bool {
+    /// Has its place another process already, the log learns of the death late, and nothing more comes.
+    pub(super) fn explains(&mut self, exit: &AgentExit, agent: Option<&AgentInfo>) -> bool {
+        let role = agent.map(|agent| agent.role);
         if let Some(number) = exit.name.strip_prefix("coord/") {
             // The deaths of its workers are part of its own.
             let is_of = |name: &str| {
@@ -336,8 +248,9 @@ impl FaultFacts {
         let firing = &mut self.firings[index];
         firing.deaths += 1;
         self.noticed(index, exit.seen_ns);
-        for open in self.open.iter_mut().filter(|open| open.firing == index) {
-            open.missing.insert(exit.agent);
+        let is_empty = agent.is_some_and(|agent| agent.pid == exit.pid);
+        for open in self.open.iter_mut().filter(|open| is_empty && open.firing == index) {
+            open.lose(exit.agent);
         }
         true
     }
@@ -377,55 +290,45 @@ impl FaultFacts {
     }
 
     pub(super) fn replaced(&mut self, new: &AgentReplaced) {
-        for open in self.open.iter_mut().filter(|open| open.missing.contains(&new.agent)) {
-            open.missing.remove(&new.agent);
-            open.steady_ns = open.steady_ns.max(new.seen_ns);
+        self.retired.remove(&new.agent);
+        self.awaits_no_more(new.seen_ns, |agent| agent == new.agent);
+    }
+
+    /// The process has ended in order.
+    pub(super) fn retired(&mut self, exit: &AgentExit) {
+        self.retired.insert(exit.agent);
+        self.awaits_no_more(exit.seen_ns, |agent| agent == exit.agent);
+    }
+
+    /// The fleet is as small as it is to be: a place in it that is empty stays so. Absent `coordinator`: those of all of them.
+    pub(super) fn shrunk(
+        &mut self,
+        at_ns: u64,
+        coordinator: Option<&str>,
+        agents: &BTreeMap<AgentId, AgentInfo>,
+    ) {
+        let prefix = coordinator.map(|name| dependents(name).unwrap_or_default());
+        let is_its = |agent: &AgentInfo| match &prefix {
+            // All coordinators are there as well, if it is the supervisor that has fewer of them.
+            None => agent.role != Role::Supervisor,
+            Some(prefix) => !prefix.is_empty() && agent.name.starts_with(prefix),
+        };
+        self.awaits_no_more(at_ns, |id| agents.get(&id).is_some_and(is_its));
+    }
+
+    fn awaits_no_more(&mut self, at_ns: u64, is_back: impl Fn(AgentId) -> bool) {
+        for open in &mut self.open {
+            let before = open.missing.len();
+            open.missing.retain(|agent| !is_back(*agent));
+            if open.missing.len() == before {
+                continue;
+            }
+            open.unsteady_until(at_ns);
             if open.missing.is_empty() {
-                let until = new.seen_ns.saturating_add(HEARD_NS).saturating_add(self.sample_every_ns);
+                let until = at_ns.saturating_add(HEARD_NS).saturating_add(self.sample_every_ns);
                 self.settling.push((until, open.hit.clone()));
             }
         }
-    }
-
-    /// A round that is over.
-    pub(super) fn round(&mut self, round: &Round) {
-        let bad = round.failed > 0 || round.answered < round.tasks;
-        let mut counted = false;
-        for open in &mut self.open {
-            let firing = &mut self.firings[open.firing];
-            if firing.injected_ns.is_none_or(|at_ns| round.finished_ns < at_ns) {
-                continue;
-            }
-            firing.hit += u64::from(round.failed) + u64::from(round.retried);
-            if bad {
-                open.steady_ns = open.steady_ns.max(round.finished_ns);
-                firing.lost += u64::from(round.failed);
-            }
-            if !std::mem::replace(&mut counted, true) {
-                self.lost += u64::from(round.failed);
-                self.hit += u64::from(round.failed) + u64::from(round.retried);
-                self.duplicates += u64::from(round.duplicates);
-            }
-        }
-        self.close(round);
-    }
-
-    /// Those that this round shows to be over: it began when all was well again, and has been well for long enough.
-    fn close(&mut self, round: &Round) {
-        let (firings, recovery) = (&mut self.firings, &mut self.recovery);
-        self.open.retain(|open| {
-            let firing = &mut firings[open.firing];
-            let Some(over_ns) = firing.over_ns() else { return true };
-            let well_ns = open.steady_ns.max(over_ns);
-            let steady = open.missing.is_empty()
-                && round.failed == 0
-                && round.finished_ns >= well_ns.saturating_add(STEADY_NS);
-            if steady {
-                firing.recovery_ns = Some(well_ns - over_ns);
-                recovery.record(well_ns - over_ns);
-            }
-            !steady
-        });
     }
 
     /// How many processes a sweep may lack.
@@ -450,7 +353,12 @@ impl FaultFacts {
 
     /// Another segment begins: what was open stays as it was seen.
     pub(super) fn resume(&mut self, t_ns: u64) {
+        for open in &self.open {
+            self.firings[open.firing].cut_ns = Some(t_ns);
+        }
         self.taken.resume(t_ns);
+        self.ended.resume();
+        self.retired.clear();
         self.open.clear();
         self.explains.clear();
         self.killed.clear();

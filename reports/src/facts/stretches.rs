@@ -76,11 +76,11 @@ impl Part {
             let Some(injected_ns) = firing.injected_ns.filter(|injected_ns| *injected_ns <= to_ns) else {
                 continue;
             };
-            let over_ns = firing.ended_ns().or_else(|| faults.seems_over_ns(at)).unwrap_or(u64::MAX);
+            let over_ns = firing.gone_ns().or_else(|| faults.seems_over_ns(at)).unwrap_or(u64::MAX);
             if from_ns < over_ns.max(injected_ns.saturating_add(1)) {
                 return Lies::Within;
             }
-            if firing.ended_ns().is_none() {
+            if firing.gone_ns().is_none() {
                 found = Lies::Open;
             }
         }
@@ -292,18 +292,24 @@ impl Facts {
         facts.spans = part.spans(&self.faults, &self.spans, self.last_ns);
         facts.last_ns = self.last_ns;
         facts.faults = self.faults.only(&part.faults, &facts.load.counts);
-        if facts.load_ns() > 0 {
+        let firings = &facts.faults.firings;
+        // What came after a fault that is not seen to be over was under it, for all that is known.
+        let lasts = firings.iter().any(|firing| firing.injected_ns.is_some() && firing.gone_ns().is_none());
+        if facts.load_ns() > 0 && !(lasts && stretch.side == Side::Outside) {
             return Ok(facts);
         }
-        let injected = facts.faults.firings.iter().all(|firing| firing.injected_ns.is_some());
+        let injected = firings.iter().all(|firing| firing.injected_ns.is_some());
         Err(match stretch.side {
+            Side::Outside if lasts => unrecovered(name),
             Side::Before | Side::Outside => format!("no part of the load is {stretch}"),
             Side::During | Side::After if !injected => {
                 format!("`{name}` was not injected as often as planned")
             }
-            Side::During | Side::After => {
-                format!("the load ended before the fleet was seen to have recovered from `{name}`")
-            }
+            Side::During | Side::After => unrecovered(name),
         })
     }
+}
+
+fn unrecovered(name: &str) -> String {
+    format!("the load ended before the fleet was seen to have recovered from `{name}`")
 }

@@ -118,6 +118,28 @@ fn the_kernels_oom_killer_explains_a_kill_and_what_ends_with_it_and_no_other_end
     }
 }
 
+/// A process that another fault of the code ends at the same time has not died of the signal.
+#[test]
+fn a_signal_explains_its_own_death_and_what_ends_with_it_and_no_crash() {
+    for (role, how, by_kill, by_stop) in [
+        (Role::Worker, KILLED, true, false),
+        (Role::Coordinator, "killed by SIGTERM", false, true),
+        (Role::Worker, WITH_IT, true, true),
+        (Role::Coordinator, WITH_IT, false, false),
+        (Role::Coordinator, "ended when the supervisor died", true, true),
+        (Role::Worker, "died, and so did its successor", true, true),
+        (Role::Supervisor, "gone from /proc", true, true),
+        (Role::Worker, "gone from /proc", false, false),
+        (Role::Coordinator, "exited with status 70", false, false),
+        (Role::Worker, "killed by SIGSEGV", false, false),
+    ] {
+        let ends = [FaultKind::Kill, FaultKind::Stop].map(|kind| kind.ends_by(role, how, false));
+        assert_eq!(ends, [by_kill, by_stop], "{role:?} {how}");
+    }
+    explained(&dies(FaultKind::Kill, 10 * MS, WORKER, KILLED), true);
+    explained(&dies(FaultKind::Kill, 10 * MS, WORKER, "exited with status 70"), false);
+}
+
 #[test]
 fn what_is_done_to_the_host_or_a_limit_explains_no_death() {
     for kind in FaultKind::ALL {

@@ -20,6 +20,7 @@ mod metrics;
 mod mix;
 mod mutations;
 mod next;
+mod recoveries;
 mod segments;
 mod shares;
 mod side_by_side;

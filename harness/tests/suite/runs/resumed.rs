@@ -1,6 +1,7 @@
 //! Runs that were interrupted or killed, and go on.
 
 use super::{Bench, Done, scenario, verdict, wait_until};
+use crate::random::Random;
 use nix::sys::signal::Signal;
 use reports::runlog::codec;
 use reports::runlog::event::{AgentInfo, Event};
@@ -8,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Rounds of the load of [`scenario`], for so many seconds.
-fn planned(seconds: u32) -> usize {
+pub(super) fn planned(seconds: u32) -> usize {
     seconds as usize * 20
 }
 
@@ -16,7 +17,7 @@ fn resume(bench: &Bench, extra: &[&str]) -> Done {
     bench.start_by(bench.command().args(["resume", "runs/small/latest"]).args(extra)).end()
 }
 
-fn logs(run: &Path) -> Vec<String> {
+pub(super) fn logs(run: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(run)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -27,7 +28,7 @@ fn logs(run: &Path) -> Vec<String> {
 }
 
 /// The numbers of all rounds of the load, in all logs of the run.
-fn rounds(run: &Path) -> Vec<u64> {
+pub(super) fn rounds(run: &Path) -> Vec<u64> {
     let mut all = Vec::new();
     for name in logs(run) {
         for record in codec::open(&run.join(name)).unwrap().map_while(Result::ok) {
@@ -41,7 +42,7 @@ fn rounds(run: &Path) -> Vec<u64> {
     all
 }
 
-fn evidence<'a>(verdict: &'a serde_json::Value, name: &str) -> &'a str {
+pub(super) fn evidence<'a>(verdict: &'a serde_json::Value, name: &str) -> &'a str {
     let all = verdict["evidence"].as_array().unwrap();
     all.iter().find(|check| check["name"] == name).unwrap()["verdict"].as_str().unwrap()
 }
@@ -165,11 +166,9 @@ fn killed_at_random(seed: u64, pass: &str) -> (Bench, Done) {
     let bench = Bench::new(&scenario(3).replacen("[[criterion]]", &asked, 1));
     let mut run = bench.start(&["--quiet"]);
     run.agents_under_load();
-    // A step of a generator that mixes well (SplitMix64).
-    let mut drawn = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    wait_for_rounds(&bench, "run.log", 1 + (drawn >> 33) as usize % 40);
-    std::thread::park_timeout(std::time::Duration::from_micros(drawn % 50_000));
+    let mut random = Random(seed);
+    wait_for_rounds(&bench, "run.log", 1 + random.below(40) as usize);
+    std::thread::park_timeout(std::time::Duration::from_micros(random.below(50_000)));
     run.child.kill().unwrap();
     run.child.wait().unwrap();
     let done = resume(&bench, &["--quiet"]);

@@ -40,6 +40,8 @@ pub(super) struct Figure {
     axis: Axis,
     lines: Vec<Line>,
     limits: Vec<Limit>,
+    /// Of what is shown, where the lines hold something else; in the axis's own unit.
+    greatest: Option<f64>,
     over: Over,
     scale: Scale,
 }
@@ -56,7 +58,8 @@ enum Scale {
 impl Figure {
     pub(super) fn over_time(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
         let (title, caption) = (title.to_owned(), String::new());
-        Self { name, title, caption, axis, lines, limits: Vec::new(), over: Over::Time, scale: Scale::Linear }
+        let (limits, greatest) = (Vec::new(), None);
+        Self { name, title, caption, axis, lines, limits, greatest, over: Over::Time, scale: Scale::Linear }
     }
 
     /// What criteria allow of what the lines show.
@@ -73,10 +76,17 @@ impl Figure {
         Self { over: Over::Places, ..Self::over_time(name, title, axis, lines) }
     }
 
-    /// How many values lie where: `lines` has one of cells, each as wide as `width_ns`.
-    pub(super) fn heat(name: &'static str, title: &str, axis: Axis, line: Line, width_ns: u64) -> Self {
+    /// How many values lie where: `line` has cells, each as wide as `width_ns`, and `greatest` is the greatest value itself.
+    pub(super) fn heat(
+        name: &'static str,
+        title: &str,
+        axis: Axis,
+        line: Line,
+        (width_ns, greatest): (u64, f64),
+    ) -> Self {
         let over = Over::Heat { width_ns };
-        Self { over, scale: Scale::Log, ..Self::over_time(name, title, axis, vec![line]) }
+        let all = Self::over_time(name, title, axis, vec![line]);
+        Self { over, scale: Scale::Log, greatest: Some(greatest), ..all }
     }
 
     /// The reader may choose powers of ten.
@@ -293,7 +303,7 @@ impl Figure {
         }
         for limit in self.limits.iter().filter(|limit| !frame.shows(limit)) {
             y += LEGEND_ROW;
-            let text = limit.beyond(frame.greatest, self.axis.show);
+            let text = limit.beyond(self.greatest.unwrap_or(frame.greatest), self.axis.show);
             root.draw(&Text::new(text, (12, y), label_style(Colour::Limit)))?;
         }
         let variant = Variant::of(&facts.header);

@@ -21,6 +21,7 @@ pub(super) fn rounds(facts: &Facts) -> Option<Plot> {
     let (first, last) = (all.first()?.0, all.last()?.0);
     let columns = (last - first) / bins.width_ns() + 1;
     let width_ns = bins.width_ns() * columns.div_ceil(COLUMNS_MAX as u64);
+    let greatest = all.iter().map(|(_, bin)| bin.max_ns()).max()?;
     let mut cells: BTreeMap<(u64, i64), u64> = BTreeMap::new();
     for (start_ns, bin) in all {
         for (ns, count) in bin.steps() {
@@ -38,7 +39,8 @@ pub(super) fn rounds(facts: &Facts) -> Option<Plot> {
     let label = format!("darker: more rounds (of {})", units::count(cells.values().sum::<u64>() as f64));
     let points = cells.iter().map(cell).collect();
     let line = Line { label, colour: Colour::One, points, band: Band::Hidden };
-    Figure::heat("heat", "How many rounds took how long", Axis::seconds("coordination time"), line, width_ns)
+    let title = "How many rounds took how long";
+    Figure::heat("heat", title, Axis::seconds("coordination time"), line, (width_ns, greatest as f64 / 1e9))
         .limits(limits::of(facts, MetricId::CoordinationTime))
         .caption(&format!(
             "A column is {}. Two dark bands are two kinds of rounds, of which a percentile shows one.",

@@ -13,10 +13,16 @@ pub const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 
 /// Of a coordinator that was kept from its memory while it started, which is no death. From format 2.9 on.
 pub const KEPT_OUT: &str = "could not open its memory, and another one was started";
+/// And how a coordinator ended with the supervisor, of which it is a child.
+pub const WITH_THE_SUPERVISOR: &str = "ended when the supervisor died";
+/// And of all but the last of the processes of a place that have died between two looks.
+pub const WITH_ITS_SUCCESSOR: &str = "died, and so did its successor";
 /// And that the fleet, the kernel's OOM killer or anyone else has killed a process.
 const KILLED: &str = "killed by SIGKILL";
+/// And that it was asked to end.
+const TERMINATED: &str = "killed by SIGTERM";
 /// And that a process is not there any more, whose parent the harness does not know.
-const GONE: &str = "gone from /proc";
+pub const GONE: &str = "gone from /proc";
 /// The status of a process of the fleet whose shared memory was overwritten (`docs/exit-codes.md`),
 const OVERWRITTEN: &str = "73";
 /// or truncated.
@@ -326,12 +332,17 @@ impl FaultKind {
             how.strip_prefix("exited with status ").is_some_and(|rest| rest.split(':').next() == Some(status))
         };
         let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
+        // Of a process whose parent is gone, or that had a successor before its end was noted, the log has no more.
+        let untold = |role: Role, how: &str| match role {
+            Role::Supervisor => how == GONE,
+            Role::Coordinator => how == WITH_THE_SUPERVISOR || how == WITH_ITS_SUCCESSOR,
+            Role::Harness | Role::Worker => with_its_coordinator || how == WITH_ITS_SUCCESSOR,
+        };
         match self {
-            Self::Kill | Self::Stop => true,
+            Self::Kill | Self::Oom => how == KILLED || untold(role, how),
+            Self::Stop => how == TERMINATED || untold(role, how),
             // A process that stands still dies of nothing but the fleet's patience.
             Self::Pause => is_hung && how == KILLED || with_its_coordinator,
-            // How a supervisor ended, its adopters do not learn.
-            Self::Oom => how == KILLED || role == Role::Supervisor && how == GONE || with_its_coordinator,
             Self::SegmentTruncate => exited(TRUNCATED) || with_its_coordinator,
             // A worker obeys words that are wrong, and gives up rings that are: its status says which.
             Self::SegmentScribble => {

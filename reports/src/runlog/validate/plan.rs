@@ -20,16 +20,16 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     {
         return Err(format!("a rehearsal that is {factor} times as fast as the run"));
     }
-    if header.rehearsal.is_none() && header.command.split_whitespace().any(|word| word == "--rehearse") {
+    let words = words(&header.command);
+    if header.rehearsal.is_none() && values(&words, "--rehearse").next().is_some() {
         return Err("the command asks for a rehearsal, and the header has none".into());
     }
-    let mut words = header.command.split_whitespace().skip_while(|word| *word != "--seed").skip(1);
-    if let Some(seed) = words.next().and_then(|seed| seed.parse::<u64>().ok())
+    if let Some(seed) = values(&words, "--seed").next_back().and_then(|seed| seed.parse::<u64>().ok())
         && seed != header.seed
     {
         return Err(format!("the command has seed {seed}, and the header {}", header.seed));
     }
-    variant(header)?;
+    variant(header, &words)?;
     sources(header)?;
     if header.run_id.is_empty() || header.scenario.name.is_empty() {
         return Err("a run without a name".into());
@@ -53,22 +53,30 @@ pub(super) fn check(header: &Header) -> Result<(), String> {
     host(&header.host)
 }
 
+/// The words of a command as a shell reads them; a word may hold spaces, and options of another program.
+fn words(command: &str) -> Vec<String> {
+    shlex::split(command).unwrap_or_else(|| command.split_whitespace().map(str::to_owned).collect())
+}
+
+/// What an option is given, each time, in the word after it or behind `=`.
+fn values<'a>(words: &'a [String], option: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
+    words.iter().enumerate().filter_map(move |(at, word)| match word.strip_prefix(option)? {
+        "" => words.get(at + 1).map(String::as_str),
+        behind => behind.strip_prefix('='),
+    })
+}
+
 /// What the command lays over the scenario's file, the header names.
-fn variant(header: &Header) -> Result<(), String> {
-    let words: Vec<&str> = header.command.split_whitespace().collect();
-    let after = |option: &str| {
-        let option = option.to_owned();
-        words.windows(2).filter(move |pair| pair[0] == option).map(|pair| pair[1].trim_matches('\''))
-    };
+fn variant(header: &Header, words: &[String]) -> Result<(), String> {
     let overrides = &header.scenario.overrides;
-    let sets = after("--set").count();
+    let sets = values(words, "--set").count();
     if sets > overrides.len() {
         return Err(format!(
             "the command sets {sets} keys, and the header names {} overrides",
             overrides.len()
         ));
     }
-    match (after("--profile").next_back(), header.scenario.profile.as_deref()) {
+    match (values(words, "--profile").next_back(), header.scenario.profile.as_deref()) {
         (Some(asked), None) => {
             Err(format!("the command asks for the profile {asked}, and the header has none"))
         }

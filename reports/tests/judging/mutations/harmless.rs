@@ -36,7 +36,7 @@ pub(super) const HARMLESS_STAGED: &[Reviewed] = &[
     (
         "agent-exit.how",
         "another's",
-        "of a process that a fault explains however it ended: in words, for people",
+        "of a worker that was killed: how it was told depends on whether its coordinator still was there",
     ),
     ("agent-replaced.pid", "*", "the kernel's own, of a worker that was recycled: only this record has it"),
     ("fault.moment.waited_ns", "less", WAITED),
@@ -84,7 +84,6 @@ pub(super) const HARMLESS_STAGED: &[Reviewed] = &[
 
 /// What only a log with commands, faults, workloads and deaths has, beside [`HARMLESS`].
 pub(super) const HARMLESS_RICH: &[Reviewed] = &[
-    ("agent-exit.how", "longer", "of a process that was killed: in words, for people"),
     ("agent-replaced.seen_ns", "less", MEASURED),
     ("agent-replaced.seen_ns", "more", MEASURED),
     ("agent-replaced.start_ticks", "less", "the kernel's own, and only this record has it"),
