@@ -281,7 +281,7 @@ impl Facts {
             Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.scaled(scaled),
-            Event::Resized(of) => self.resized(of),
+            Event::Resized(of) => self.resizings.record(of.reached_ns.saturating_sub(of.decided_ns)),
             Event::DeathNoticed(of) => self.death_noticed(of),
             Event::Command(command) => self.commands.push(command.clone()),
             Event::Round(round) => self.round(round),

@@ -1,7 +1,7 @@
 //! Regular expressions for criteria, from the catalogue of metrics and what the checks say of each. They match what a criterion
 //! can be whatever the rest of the file; what depends on the plan, only the checks know, and of large thresholds the last digits.
 
-use super::pattern::{EXACT_MAX, no_longer_number, number, roughly, size_body, span_body};
+use super::pattern::{EXACT_MAX, number, roughly, size_body, span_body};
 use reports::criterion::{Aggregation, Criterion, Kind, Metric, Scale, Side, Thresholds, Unit, catalogue};
 use reports::scope::Scope;
 use reports::units;
@@ -16,7 +16,7 @@ pub(super) fn criterion(informational: bool) -> String {
             format!("(?:{})(?:{rest})", names.join("|"))
         })
         .collect();
-    let guards = no_longer_time() + &no_longer_number() + &no_longer_fraction();
+    let guards = no_longer_time() + &no_longer_number();
     format!(r"^{guards}\s*(?:{})\s*$", metrics.join("|"))
 }
 
@@ -42,9 +42,10 @@ fn no_longer_time() -> String {
     format!(r"(?!.*[^0-9]0*(?:{}))", parts.join("|"))
 }
 
-/// A lookahead against more digits behind a point than are read.
-fn no_longer_fraction() -> String {
-    format!(r"(?!.*\.[0-9]{{{}}})", units::DECIMALS_READ_MAX + 1)
+/// A lookahead against thresholds with more digits than are read, before a point or behind it.
+fn no_longer_number() -> String {
+    let (before, behind) = (u64::MAX.ilog10() + 1, units::DECIMALS_READ_MAX + 1);
+    format!(r"(?!.*[<>=]\s*(?:0*[1-9][0-9]{{{before}}}|[0-9]*\.[0-9]{{{behind}}}))")
 }
 
 /// What is asked besides metric, aggregation and comparison: all of it bounds what may be asked.

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Larger bounds are not matched, and only a lookahead ends the digits of such numbers: each digit of a bound makes an editor
+/// Larger bounds are not matched, and their digits have no end here: each digit of a bound makes an editor
 /// slower, and what lies beyond it is still refused by the reader.
 pub(super) const EXACT_MAX: u64 = 9_999_999;
 
@@ -27,11 +27,6 @@ pub(super) fn roughly(least: u64, most: u64) -> String {
         first => format!("[1-9][0-9]{{{first},}}"),
     });
     format!("(?:{})", parts.join("|"))
-}
-
-/// A lookahead against numbers with more digits than any that is read.
-pub(super) fn no_longer_number() -> String {
-    format!("(?!.*[1-9][0-9]{{{}}})", u64::MAX.ilog10() + 1)
 }
 
 /// Numbers from `least` to `most` in decimal, without leading zeros.
@@ -197,7 +192,7 @@ mod tests {
 
     #[test]
     fn large_bounds_are_left_to_the_reader() {
-        let of = |least, most| format!("^{}{}$", no_longer_number(), roughly(least, most));
+        let of = |least, most| format!("^{}$", roughly(least, most));
         for (pattern, n, fits) in [
             (of(3, 4_503_599_627_370_495), "2", false),
             (of(3, 4_503_599_627_370_495), "3", true),
@@ -205,7 +200,6 @@ mod tests {
             (of(4_097, u64::MAX), "4096", false),
             (of(4_097, u64::MAX), "4097", true),
             (of(4_097, u64::MAX), "18446744073709551615", true),
-            (of(4_097, u64::MAX), "184467440737095516150", false),
             (of(20_000_000, u64::MAX), "9999999", false),
             (of(20_000_000, u64::MAX), "20000000", true),
         ] {

@@ -446,7 +446,7 @@ const CATALOGUE: &[Metric] = &[
     metric(MetricId::IncidentsMinor, "incidents.minor", Kind::Count, Unit::Count, WHOLE,
         "processes that were stopped, or suspected of hanging and then went on, and fleets that were scaled, without the run's asking, over the whole run; without a criterion that allows any, one makes the run INCONCLUSIVE"),
     metric(MetricId::RecoveryTime, "recovery.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
-        "from the proven effect of a declared fault, or from its proven heal if it lasts, to the moment from which every affected place is attached again and, for 5 s, every task is answered and no round takes longer than a second and three times the longest before the first fault; the 5 s are not counted; one value a firing"),
+        "from the proven effect of a declared fault, or from its proven heal if it lasts, to the moment from which every affected place is attached again and, for 5 s, every task is answered and no round takes longer than a second and three times the longest while no fault is under way; the 5 s are not counted; one value a firing"),
     metric(MetricId::DetectionTime, "detection.time", Kind::Distribution, Unit::Seconds, DISTRIBUTION,
         "from the injection of a declared fault to the first death or incident in the log that it explains; one value a firing that had any"),
     metric(MetricId::DeathDetection, "death.detection", Kind::Distribution, Unit::Seconds, DISTRIBUTION,

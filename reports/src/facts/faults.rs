@@ -177,11 +177,11 @@ impl FaultFacts {
         let mut hit: BTreeMap<AgentId, u32> = step.targets.iter().map(|t| (t.agent, t.pid)).collect();
         for target in &step.targets {
             let Some(prefix) = dependents(&target.name) else { continue };
-            let theirs = agents.values().filter(|a| a.role == Role::Worker && a.name.starts_with(&prefix));
+            // A place that the fleet has given up has no process to lose.
+            let is_its = |a: &&AgentInfo| a.role == Role::Worker && a.name.starts_with(&prefix);
+            let theirs = agents.values().filter(is_its).filter(|a| !self.retired.contains(&a.id));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
-        // A place that the fleet has given up has no process to lose.
-        hit.retain(|agent, _| !self.retired.contains(agent));
         let kind = firing.kind;
         let explains = kind.explains_deaths();
         for (agent, pid) in &hit {
@@ -201,7 +201,6 @@ impl FaultFacts {
             let told = step.targets.iter().filter(|target| target.name != "supervisor");
             self.unnoticed.extend(told.map(|target| (target.pid, target.name.clone())));
         }
-        self.calm.end();
         let hit: BTreeSet<AgentId> = hit.into_keys().collect();
         let missing = if kind.ends_targets() { hit.clone() } else { BTreeSet::new() };
         self.open.push(Open::new(index, hit, missing, step.at_ns));
@@ -300,24 +299,17 @@ impl FaultFacts {
         self.awaits_no_more(exit.seen_ns, |agent| agent == exit.agent);
     }
 
-    /// The fleet is as small as it is to be: a place in it that is empty stays so. Absent `coordinator`: those of all of them.
-    pub(super) fn shrunk(
-        &mut self,
-        at_ns: u64,
-        coordinator: Option<&str>,
-        agents: &BTreeMap<AgentId, AgentInfo>,
-    ) {
-        let prefix = coordinator.map(|name| dependents(name).unwrap_or_default());
-        let is_its = |agent: &AgentInfo| match &prefix {
-            // All coordinators are there as well, if it is the supervisor that has fewer of them.
-            None => agent.role != Role::Supervisor,
-            Some(prefix) => !prefix.is_empty() && agent.name.starts_with(prefix),
-        };
-        self.awaits_no_more(at_ns, |id| agents.get(&id).is_some_and(is_its));
+    /// By a stage of the load the fleet is smaller, and as large as it is to be: what is empty stays so.
+    pub(super) fn shrunk(&mut self, at_ns: u64, agents: &BTreeMap<AgentId, AgentInfo>) {
+        let is_worker = |id| agents.get(&id).is_some_and(|agent| agent.role == Role::Worker);
+        self.awaits_no_more(at_ns, is_worker);
     }
 
     fn awaits_no_more(&mut self, at_ns: u64, is_back: impl Fn(AgentId) -> bool) {
         for open in &mut self.open {
+            if self.firings[open.firing].injected_ns.is_none_or(|injected_ns| at_ns < injected_ns) {
+                continue;
+            }
             let before = open.missing.len();
             open.missing.retain(|agent| !is_back(*agent));
             if open.missing.len() == before {

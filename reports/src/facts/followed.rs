@@ -1,7 +1,7 @@
 //! How soon a fleet has another size, and knows of a death.
 
 use super::Facts;
-use crate::runlog::event::{DeathNoticed, Resized, Scaled};
+use crate::runlog::event::{DeathNoticed, Scaled};
 
 impl Facts {
     pub(super) fn scaled(&mut self, scaled: &Scaled) {
@@ -9,16 +9,8 @@ impl Facts {
         if let Some(reached_ns) = scaled.reached_ns {
             self.resizings.record(reached_ns.saturating_sub(scaled.ordered_ns));
             if scaled.to < scaled.from {
-                self.faults.shrunk(reached_ns, None, &self.agents);
+                self.faults.shrunk(reached_ns, &self.agents);
             }
-        }
-    }
-
-    pub(super) fn resized(&mut self, resized: &Resized) {
-        self.resizings.record(resized.reached_ns.saturating_sub(resized.decided_ns));
-        if resized.to < resized.from {
-            let of = Some(resized.name.as_str()).filter(|name| *name != "supervisor");
-            self.faults.shrunk(resized.reached_ns, of, &self.agents);
         }
     }
 

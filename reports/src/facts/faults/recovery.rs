@@ -1,7 +1,7 @@
 //! When a fleet has recovered from a fault: every place has its process, and delivery is in its band.
 //!
-//! Delivery is in its band while every task is answered and no round takes much longer than rounds did before the first
-//! fault. Rounds end in any order: what is over is known when all rounds that were begun by then are.
+//! Delivery is in its band while every task is answered and no round takes much longer than rounds do while no
+//! fault is under way. Rounds end in any order: what is over is known when all rounds that were begun by then are.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,11 @@ use crate::runlog::event::{AgentId, Phase, Round};
 
 /// Delivery must be whole for so long before the fleet counts as recovered.
 pub const STEADY_NS: u64 = 5_000_000_000;
-/// A round is out of the band that takes longer than this, and longer than so many times the longest before the first fault.
+/// A round is out of the band that takes longer than this, and longer than so many times the longest while no fault was under way.
 const SLOW_NS: u64 = 1_000_000_000;
 const SLOW_TIMES: u64 = 3;
+/// So many rounds tell how long one takes.
+const CALM_ROUNDS: u32 = 5;
 
 /// A firing whose effect is not over.
 #[derive(Debug, Clone)]
@@ -84,12 +86,23 @@ impl Ended {
     }
 }
 
-/// How long rounds take while nothing is wrong: the longest, of the load, or of the warm-up where there is no other.
+/// How long rounds take while nothing is wrong: of the load, or of the warm-up where there are too few others.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Calm {
-    load_ns: Option<u64>,
-    warm_up_ns: Option<u64>,
-    is_over: bool,
+    load: Longest,
+    warm_up: Longest,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Longest {
+    ns: u64,
+    rounds: u32,
+}
+
+impl Longest {
+    fn is_known(self) -> bool {
+        self.rounds >= CALM_ROUNDS
+    }
 }
 
 fn took_ns(round: &Round) -> u64 {
@@ -97,26 +110,20 @@ fn took_ns(round: &Round) -> u64 {
 }
 
 impl Calm {
+    /// A round while no fault is under way.
     fn take(&mut self, round: &Round) {
-        if self.is_over || round.failed > 0 {
-            return;
-        }
-        let longest_ns = match round.phase {
-            Phase::Load => &mut self.load_ns,
-            Phase::Launch | Phase::WarmUp | Phase::Drain | Phase::Verify => &mut self.warm_up_ns,
+        let longest = match round.phase {
+            Phase::Load => &mut self.load,
+            Phase::Launch | Phase::WarmUp | Phase::Drain | Phase::Verify => &mut self.warm_up,
         };
-        *longest_ns = (*longest_ns).max(Some(took_ns(round)));
+        longest.ns = longest.ns.max(took_ns(round));
+        longest.rounds = longest.rounds.saturating_add(1);
     }
 
-    /// Something is done to the fleet.
-    pub(super) fn end(&mut self) {
-        self.is_over = true;
-    }
-
-    /// Where no round tells how long one takes, none is too long.
+    /// Where too few rounds tell how long one takes, none is too long.
     fn is_slow(&self, round: &Round) -> bool {
-        let longest_ns = self.load_ns.or(self.warm_up_ns);
-        longest_ns.is_some_and(|ns| took_ns(round) > SLOW_NS.max(ns.saturating_mul(SLOW_TIMES)))
+        let known = if self.load.is_known() { self.load } else { self.warm_up };
+        known.is_known() && took_ns(round) > SLOW_NS.max(known.ns.saturating_mul(SLOW_TIMES))
     }
 }
 
@@ -129,8 +136,10 @@ impl FaultFacts {
     /// A round that is over.
     pub(in crate::facts) fn round(&mut self, round: &Round) {
         self.ended.take(round.round);
-        self.calm.take(round);
         let is_bad = round.failed > 0 || round.answered < round.tasks;
+        if self.open.is_empty() && !is_bad {
+            self.calm.take(round);
+        }
         let is_out = is_bad || self.calm.is_slow(round);
         self.count(round);
         if is_out {

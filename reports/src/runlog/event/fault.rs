@@ -13,6 +13,10 @@ pub const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 
 /// Of a coordinator that was kept from its memory while it started, which is no death. From format 2.9 on.
 pub const KEPT_OUT: &str = "could not open its memory, and another one was started";
+/// And of a process that was gone when the fleet had been stopped: its parent was gone, too.
+pub const AT_THE_END: [&str; 2] = ["ended with the supervisor", "ended with its coordinator"];
+/// And of a coordinator that was no child of the supervisor, since another one had adopted it: the kernel tells its parent alone.
+pub const UNSEEN: &str = "ended with an unknown status";
 /// And how a coordinator ended with the supervisor, of which it is a child.
 pub const WITH_THE_SUPERVISOR: &str = "ended when the supervisor died";
 /// And of all but the last of the processes of a place that have died between two looks.
@@ -334,9 +338,14 @@ impl FaultKind {
         let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
         // Of a process whose parent is gone, or that had a successor before its end was noted, the log has no more.
         let untold = |role: Role, how: &str| match role {
-            Role::Supervisor => how == GONE,
-            Role::Coordinator => how == WITH_THE_SUPERVISOR || how == WITH_ITS_SUCCESSOR,
-            Role::Harness | Role::Worker => with_its_coordinator || how == WITH_ITS_SUCCESSOR,
+            // Of its last one, the log has what its end lacked, in words.
+            Role::Supervisor => how == GONE || !how.contains("exited with status "),
+            Role::Coordinator => {
+                [WITH_THE_SUPERVISOR, WITH_ITS_SUCCESSOR, UNSEEN, AT_THE_END[0]].contains(&how)
+            }
+            Role::Harness | Role::Worker => {
+                [WITH_ITS_COORDINATOR, WITH_ITS_SUCCESSOR, AT_THE_END[1]].contains(&how)
+            }
         };
         match self {
             Self::Kill | Self::Oom => how == KILLED || untold(role, how),
