@@ -273,10 +273,7 @@ impl Facts {
                 }
             }
             Event::Agents(event) => self.introduce(event, record.t_ns),
-            Event::AgentReplaced(new) => {
-                self.faults.replaced(new);
-                self.replaced(new, record.t_ns);
-            }
+            Event::AgentReplaced(new) => self.replaced_by(new, record.t_ns),
             Event::AgentExit(exit) => declared = self.exit(exit),
             Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),

@@ -1,7 +1,7 @@
 //! How soon a fleet has another size, and knows of a death.
 
 use super::Facts;
-use crate::runlog::event::{DeathNoticed, Scaled};
+use crate::runlog::event::{AgentReplaced, DeathNoticed, Scaled};
 
 impl Facts {
     pub(super) fn scaled(&mut self, scaled: &Scaled) {
@@ -12,6 +12,11 @@ impl Facts {
                 self.faults.shrunk(reached_ns, &self.agents);
             }
         }
+    }
+
+    pub(super) fn replaced_by(&mut self, new: &AgentReplaced, t_ns: u64) {
+        self.faults.replaced(new);
+        self.replaced(new, t_ns);
     }
 
     pub(super) fn death_noticed(&mut self, of: &DeathNoticed) {

@@ -103,26 +103,41 @@ impl Printer {
                 Unprinted::Error(format!("cannot keep output for its turn in a temporary file: {error}"))
             });
         }
-        self.print(|each| emit(id, stdout, each), |each| emit(id, stderr, each))?;
+        let printed = self.print(|each| emit(id, stdout, each), |each| emit(id, stderr, each));
+        let mut unheard = self.unheard(printed)?;
         self.next += 1;
         while let Some(held) = self.held.remove(&self.next) {
-            self.print_held(held)?;
-            self.came_out.push(self.next);
+            match self.print_held(held) {
+                Ok(()) => self.came_out.push(self.next),
+                printed => unheard = self.unheard(printed)?.or(unheard),
+            }
             self.next += 1;
         }
         if self.held.is_empty() {
             self.spill = None;
         }
-        Ok(())
+        unheard.map_or(Ok(()), Err)
     }
 
     /// Prints the output that still waits: the tasks before it will not end any more.
     pub(super) fn finish(&mut self) -> Result<(), Unprinted> {
+        let mut unheard = None;
         while let Some((turn, held)) = self.held.pop_first() {
-            self.print_held(held)?;
-            self.came_out.push(turn);
+            match self.print_held(held) {
+                Ok(()) => self.came_out.push(turn),
+                printed => unheard = self.unheard(printed)?.or(unheard),
+            }
         }
-        Ok(())
+        unheard.map_or(Ok(()), Err)
+    }
+
+    /// What standard error alone did not take: standard output goes on, and with it the order.
+    fn unheard(&self, printed: Result<(), Unprinted>) -> Result<Option<Unprinted>, Unprinted> {
+        match printed {
+            Ok(()) => Ok(None),
+            Err(unheard @ (Unprinted::Unheard | Unprinted::Stopped)) if !self.is_stopped => Ok(Some(unheard)),
+            Err(other) => Err(other),
+        }
     }
 
     /// Whether the output of the task that was started as number `turn` waits for its turn.
@@ -313,5 +328,24 @@ mod tests {
         assert_eq!(tagged("a", b"x\ny"), b"a\tx\na\ty\n");
         assert_eq!(tagged("a", b"\n"), b"a\t\n");
         assert_eq!(tagged("a", b""), b"");
+    }
+
+    /// Standard output has what each of them said there, in order.
+    #[test]
+    fn a_task_whose_errors_were_not_read_has_had_its_turn() {
+        let mut printer = Printer { is_unheard: true, ..Printer::new(true, false, true) };
+        let mut take = |turn, stderr: &[u8]| {
+            let printed = printer.take(turn, "id", &Source::Bytes(b""), &Source::Bytes(stderr));
+            (printed, printer.next, printer.came_out())
+        };
+        assert_eq!(take(2, b"err"), (Ok(()), 0, vec![]), "held");
+        assert_eq!(take(1, b""), (Ok(()), 0, vec![]), "held");
+        assert_eq!(take(0, b"err"), (Err(Unprinted::Stopped), 3, vec![1]));
+        assert_eq!(take(3, b""), (Ok(()), 4, vec![]));
+        for turn in [5, 6, 7] {
+            let stderr: &[u8] = if turn == 6 { b"err" } else { b"" };
+            printer.take(turn, "id", &Source::Bytes(b""), &Source::Bytes(stderr)).unwrap();
+        }
+        assert_eq!((printer.finish(), printer.came_out()), (Err(Unprinted::Stopped), vec![5, 7]));
     }
 }

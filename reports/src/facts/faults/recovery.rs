@@ -13,7 +13,7 @@ pub const STEADY_NS: u64 = 5_000_000_000;
 /// A round is out of the band that takes longer than this, and longer than so many times the longest while no fault was under way.
 const SLOW_NS: u64 = 1_000_000_000;
 const SLOW_TIMES: u64 = 3;
-/// So many rounds tell how long one takes.
+/// So many rounds show how long one takes.
 const CALM_ROUNDS: u32 = 5;
 
 /// A firing whose effect is not over.
@@ -120,7 +120,7 @@ impl Calm {
         longest.rounds = longest.rounds.saturating_add(1);
     }
 
-    /// Where too few rounds tell how long one takes, none is too long.
+    /// Where too few rounds show how long one takes, none is too long.
     fn is_slow(&self, round: &Round) -> bool {
         let known = if self.load.is_known() { self.load } else { self.warm_up };
         known.is_known() && took_ns(round) > SLOW_NS.max(known.ns.saturating_mul(SLOW_TIMES))
