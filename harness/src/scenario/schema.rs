@@ -46,12 +46,11 @@ fn typed_spaces(pattern: &str) -> String {
             }
             continue;
         }
-        match c {
-            '\\' => is_escaped = true,
-            _ => {
-                is_in_class = c == '[' || is_in_class && c != ']';
-                text.push(c);
-            }
+        if c == '\\' {
+            is_escaped = true;
+        } else {
+            is_in_class = c == '[' || is_in_class && c != ']';
+            text.push(c);
         }
     }
     text
