@@ -318,18 +318,13 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), ConductErr
         follows: None,
     };
     if let Some(run) = before {
-        request.follows = Some(Box::new(follow(*run, &request, &directory, now)?));
+        request.follows = Some(Box::new(follow(*run, &request, &directory)?));
     }
     Ok((request, directory))
 }
 
 /// What the segment of `request` follows, if it can.
-fn follow(
-    run: Unfinished,
-    request: &Request,
-    directory: &RunDir,
-    now: Timestamp,
-) -> Result<Follows, ConductError> {
+fn follow(run: Unfinished, request: &Request, directory: &RunDir) -> Result<Follows, ConductError> {
     if let Some(why) = run.stands_against(&engine::header(request)) {
         return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
     }
@@ -343,12 +338,13 @@ fn follow(
             Ok(()) | Err(_) => {}
         }
     }
-    // The wall clock may have been set back meanwhile; the run's goes on.
+    let left = left::end(&run, &request.host, left::PATIENCE + request.plan.fleet_policy().stop.grace);
+    // That has taken its time, which is of the gap. The wall clock may have been set back meanwhile; the run's goes on.
+    let now = Timestamp::now();
     let newest_ns = run.case.facts().last_ns.saturating_add(1);
     let since =
         request.started_utc.parse::<Timestamp>().map(|start| now.as_nanosecond() - start.as_nanosecond());
     let elapsed_ns = since.ok().and_then(|ns| u64::try_from(ns).ok()).unwrap_or(0).max(newest_ns);
-    let left = left::end(&run, &request.host, left::PATIENCE + request.plan.fleet_policy().stop.grace);
     Ok(Follows { run, elapsed_ns, left })
 }
 

@@ -20,7 +20,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Waits until nothing of the segments before is there any more; what stays beyond `patience` is killed. Says what that was.
 pub(super) fn end(run: &Unfinished, host: &HostFacts, patience: Duration) -> Vec<String> {
     let header = run.header();
-    let names: Vec<String> = (0..run.segment).map(|segment| fleet_name(&header.run_id, segment)).collect();
+    // One that was killed before its log said anything may have had a fleet, whose name is used again.
+    let names: Vec<String> = (0..=run.segment).map(|segment| fleet_name(&header.run_id, segment)).collect();
     // Pids and start times of another boot are those of others.
     let is_same_boot = header.host.boot_id == host.boot_id;
     let agents = run.case.facts().agents.values().filter(|agent| is_same_boot && agent.role != Role::Harness);

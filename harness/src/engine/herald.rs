@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 
 /// What waits for a command that is slow. More is dropped, and that is told.
 const QUEUE: usize = 64;
-/// How long the end of a run waits for what has not been told.
-const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of a run waits for what has not been told: who cancels a run kills it within ten seconds, and it is still
+/// to be judged.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What is told.

@@ -159,20 +159,31 @@ fn step(
     Some(Threshold { kind, state, since_ns, value, limit, text: format!("{} {held}", text(value)) })
 }
 
+/// Another death after so long is told, also if a place is still without a successor: it may never have one.
+const CRASH_AGAIN_NS: u64 = 60_000_000_000;
+
 /// Deaths that the run has not asked for, by place, until each has a successor.
 #[derive(Debug, Default)]
-pub struct Crashes(BTreeSet<AgentId>);
+pub struct Crashes {
+    places: BTreeSet<AgentId>,
+    /// When the last one was that was told.
+    told_ns: u64,
+}
 
 impl Crashes {
-    /// An end that nothing explains; true if it is the first since all places had their processes.
+    /// An end that nothing explains; true if it is the first since all places had their processes, or for a while.
     pub fn died(&mut self, exit: &AgentExit) -> bool {
-        let is_first = self.0.is_empty();
-        self.0.insert(exit.agent) && is_first
+        let is_first = self.places.is_empty() || exit.seen_ns >= self.told_ns.saturating_add(CRASH_AGAIN_NS);
+        let is_told = self.places.insert(exit.agent) && is_first;
+        if is_told {
+            self.told_ns = exit.seen_ns;
+        }
+        is_told
     }
 
     /// Another process is in the place of one; true if all that died have one.
     pub fn replaced(&mut self, agent: AgentId) -> bool {
-        self.0.remove(&agent) && self.0.is_empty()
+        self.places.remove(&agent) && self.places.is_empty()
     }
 }
 

@@ -4,8 +4,10 @@ use super::cursor::{Fields, Sited};
 use super::form::{Amount, Command as CommandForm, Count, OrOff, Share, Span};
 use super::load::Load;
 use super::mistake::Mistake;
+use super::stage::Stage;
 use super::table::{Key, Presence, Preset, Table};
 use super::unit::{bytes_text, duration_text};
+use reports::runlog::event::Arrivals;
 use std::time::Duration;
 
 /// A load that is shorter says nothing of leaks, and someone is there to watch it.
@@ -15,6 +17,8 @@ const DESCRIPTORS: u32 = 64;
 const ERROR_RATE: f64 = 0.01;
 const ERROR_WINDOW: Duration = Duration::from_secs(5 * 60);
 const SILENCE_MIN: Duration = Duration::from_secs(60);
+/// One in some 500 million gaps between Poisson arrivals is as long as so many of their mean.
+const POISSON_APART: u32 = 20;
 const DISK_FREE: u64 = 1 << 30;
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
@@ -64,7 +68,9 @@ static WINDOW: Key<Span> = Key {
 static SILENT: Key<OrOff<Span>> = Key {
     name: "silence",
     form: OrOff(Span::POSITIVE),
-    presence: Presence::Optional("twice `load.task_timeout`, and at least a minute"),
+    presence: Presence::Optional(
+        "twice `load.task_timeout`, at least a minute, and twice the longest `every` of the load and its stages beside that (20 times with `poisson` arrivals)",
+    ),
     says: "How long no round may end with an answer. A fleet that works on one round for longer is silent, too.",
 };
 
@@ -138,14 +144,26 @@ fn given<T>(key: Option<Sited<Option<T>>>, otherwise: Option<T>) -> Option<T> {
     key.map_or(otherwise, |at| at.value)
 }
 
-pub(super) fn check(raw: Option<RawAlerts>, load: &Load, found: &mut Vec<Mistake>) -> Alerts {
+/// For so long no answer may come in order: rounds are so far apart, and one may take as long as its tasks have.
+fn quiet(load: &Load, stages: &[Stage]) -> Duration {
+    let apart = stages.iter().filter_map(Stage::every).chain(load.every()).max().unwrap_or_default();
+    let rounds = if load.arrivals() == Arrivals::Poisson { POISSON_APART } else { 2 };
+    (load.task_timeout() * 2).max(SILENCE_MIN).saturating_add(apart.saturating_mul(rounds))
+}
+
+pub(super) fn check(
+    raw: Option<RawAlerts>,
+    load: &Load,
+    stages: &[Stage],
+    found: &mut Vec<Mistake>,
+) -> Alerts {
     let raw = raw.unwrap_or_default();
     let is_long = load.duration() >= LONG;
     if let Some(timeout) = raw.timeout.as_ref().filter(|at| at.value > TIMEOUT_MAX) {
         let message = format!("`{}` is {}, which is too long", timeout.path, duration_text(timeout.value));
         timeout.reject(found, message, format!("write at most \"{}\"", duration_text(TIMEOUT_MAX)));
     }
-    let silence = (load.task_timeout() * 2).max(SILENCE_MIN);
+    let silence = quiet(load, stages);
     Alerts {
         memory_growth: given(raw.memory_growth, is_long.then_some(MEMORY_GROWTH)),
         descriptors: given(raw.descriptors, is_long.then_some(DESCRIPTORS)),

@@ -275,7 +275,7 @@ fn check(
     let fleet = raw.fleet.and_then(|raw| fleet::check(&raw, (bus, tasks_at), &stages, found));
     let faults = (raw.faults, &*raw.criteria);
     let (private_shm, faults) = disturbances(raw.shm.as_ref(), faults, load.as_ref(), fleet.as_ref(), found);
-    let alerts = load.as_ref().map(|load| alerts::check(raw.alerts, load, found));
+    let alerts = load.as_ref().map(|load| alerts::check(raw.alerts, load, &stages, found));
     let fleet = fleet?;
     reject_more_than_all(&counts, &fleet, found);
     criterion::reject_without_changes(&raw.criteria, fleet.workers_least().is_none(), found);

@@ -95,7 +95,9 @@ impl Checkout {
     /// As both runners start a shell.
     fn command(&self, script: &str) -> Command {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        let mut command = Command::new("bash");
+        // What is started in the background ignores interrupts, and a shell cannot change that; runners start theirs otherwise.
+        let mut command = Command::new("env");
+        command.args(["--default-signal", "bash"]);
         command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
         command
             .current_dir(self.0.path())

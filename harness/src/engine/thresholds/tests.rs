@@ -226,18 +226,22 @@ fn a_disk_that_fills_up_and_is_cleared_is_told_with_both_figures() {
 }
 
 #[test]
-fn deaths_are_one_alert_until_all_have_successors() {
-    let exit = |agent| AgentExit {
+fn deaths_are_one_alert_until_all_have_successors_or_a_minute_has_passed() {
+    let exit = |agent, seen_ns| AgentExit {
         agent,
         incarnation: 1,
         name: "worker/0.0".to_owned(),
         pid: 7,
         how: "killed by SIGKILL".to_owned(),
         expected: false,
-        seen_ns: 1,
+        seen_ns,
     };
     let mut crashes = Crashes::default();
-    assert!(crashes.died(&exit(1)) && !crashes.died(&exit(2)) && !crashes.died(&exit(1)));
+    assert!(crashes.died(&exit(1, 1)) && !crashes.died(&exit(2, 2)) && !crashes.died(&exit(1, 3)));
     assert!(!crashes.replaced(1) && !crashes.replaced(3) && crashes.replaced(2));
-    assert!(crashes.died(&exit(1)));
+    assert!(crashes.died(&exit(1, 4)));
+    // It never has a successor, and hides no other for ever.
+    let minute_ns = 60_000_000_000;
+    assert!(!crashes.died(&exit(2, 5)) && crashes.died(&exit(3, 4 + minute_ns)));
+    assert!(!crashes.died(&exit(4, 5 + minute_ns)) && !crashes.died(&exit(1, 9 * minute_ns)));
 }
