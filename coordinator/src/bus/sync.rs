@@ -6,7 +6,7 @@ mod bug;
 pub mod counted;
 #[cfg(feature = "sabotage")]
 mod sabotage;
-/// For what a defect counts, which is no step of the program.
+/// Counts for a planted defect. Its operations are not steps of the program.
 #[cfg(feature = "sabotage")]
 type Uncounted = std::sync::atomic::AtomicU64;
 

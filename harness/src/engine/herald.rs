@@ -112,7 +112,7 @@ pub(super) struct Herald {
 
 impl Herald {
     /// # Errors
-    /// There is no thread for it.
+    /// Its thread cannot be started.
     pub(super) fn start(arguments: Vec<String>, timeout: Duration, of: Of) -> std::io::Result<Self> {
         let (to, from) = sync_channel(QUEUE);
         let shared = Arc::new(Mutex::new(Shared::default()));

@@ -38,7 +38,7 @@ static MEMORY: Key<OrOff<Share>> = Key {
     name: "memory_growth",
     form: OrOff(Share { example: "20%" }),
     presence: Presence::Optional("`\"20%\"`"),
-    says: "By how much RssAnon may grow, for each process of the fleet on average, since its first steady part: as long as a twentieth of the load, after a twentieth of it, and 30 minutes at most. Less than 1 MiB of the whole fleet is no growth.",
+    says: "How much RssAnon may grow, averaged over the processes of the fleet, since its first steady part: as long as a twentieth of the load, after a twentieth of it, and 30 minutes at most. Less than 1 MiB of the whole fleet is no growth.",
 };
 
 static FDS: Key<OrOff<Count>> = Key {

@@ -255,7 +255,7 @@ fn track(subject: &Subject, points: &[Point], least: f64) -> Vec<Tracked> {
         }
     };
     let series: Vec<Series<'_>> = kinds.into_iter().map(|kind| Series::of(kind, subject, points)).collect();
-    // What is the same everywhere can show no change, and is no question (Tarone 1990).
+    // A figure that never varies cannot show a change, and is not counted among the questions (Tarone 1990).
     let asked = series.iter().filter(|one| one.varies()).count();
     let miss = MISS / asked.max(1) as f64;
     series.into_iter().map(|one| one.tracked(miss, least)).collect()

@@ -221,7 +221,7 @@ impl Coordinator {
         self.publish_tasks();
     }
 
-    /// No task is left, and none comes. What is no task stays in the ring, and is not waited for.
+    /// No task is left, and none is coming. A record that is not a task stays in the ring and is not waited for.
     pub(super) fn is_drained(&mut self) -> bool {
         let open = self.table.open().next().is_some();
         !open && self.unreported.is_empty() && (self.client_broken || !self.from_client.is_ready())

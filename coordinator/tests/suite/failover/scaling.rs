@@ -56,7 +56,7 @@ fn coordinators_come_and_go_by_hand_and_nothing_is_lost() {
     fleet.stop(shm.path());
 }
 
-/// Another program has written there: what is no record is not read, nor waited for.
+/// Another program has written there. What is not a record is neither read nor waited for.
 #[test]
 fn a_coordinator_retires_whatever_is_left_in_its_clients_ring() {
     let shm = shm();
