@@ -9,6 +9,7 @@
 //! never ends. Deliberately absent: the log, the schedule, and any opinion about the figures.
 
 mod activity;
+mod descriptor;
 pub mod fleet;
 mod home;
 mod notice;
@@ -19,6 +20,7 @@ pub use activity::{Activity, is_stopped};
 pub use coordinator::client::launch::Program;
 pub use coordinator::client::{Beat, HowEnded, Identity, PlaceId, Presence, Role, WorkerRef};
 pub use coordinator::wire::command::CommandError;
+pub(crate) use descriptor::descriptor_of;
 pub use home::{Home, own_program};
 pub use notice::{Notice, Noticed};
 pub use order::{Order, OrderError, Target};

@@ -5,11 +5,11 @@
 //! pid and a start time from its log. Nothing else is waited for, told or killed.
 
 use crate::engine::setup;
-use crate::system::Identity;
+use crate::system::{Identity, descriptor_of};
 use coordinator::client::left_of_named;
 use reports::run_dir::Unfinished;
 use reports::runlog::event::{AgentInfo, HostFacts, Role};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(super) fn end(run: &Unfinished, host: &HostFacts, patience: Duration) -> Vec
     let agents = run.case.facts().agents.values().filter(|agent| is_same_boot && agent.role != Role::Harness);
     let agents: Vec<&AgentInfo> = agents.collect();
     let is_there = || {
-        agents.iter().any(|it| is_alive(it))
+        agents.iter().any(|it| identity(it).is_alive())
             || !left_of_named(&names, false).is_empty()
             || setup::has_left(&header.run_id)
     };
@@ -49,17 +49,14 @@ pub(super) fn fleet_name(run_id: &str, segment: u32) -> String {
     }
 }
 
-fn is_alive(agent: &AgentInfo) -> bool {
-    Identity { pid: agent.pid, start_ticks: agent.start_ticks }.is_alive()
+fn identity(agent: &AgentInfo) -> Identity {
+    Identity { pid: agent.pid, start_ticks: agent.start_ticks }
 }
 
 fn kill(names: &[String], agents: &[&AgentInfo], run_id: &str) -> Vec<String> {
     let mut killed = BTreeMap::new();
     for agent in agents {
-        // The descriptor first: what is alive then is what gets the signal.
-        let pid = i32::try_from(agent.pid).ok().and_then(Pid::from_raw);
-        let Some(fd) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { continue };
-        if is_alive(agent) && pidfd_send_signal(&fd, Signal::KILL).is_ok() {
+        if descriptor_of(identity(agent)).is_ok_and(|fd| pidfd_send_signal(&fd, Signal::KILL).is_ok()) {
             killed.insert(agent.pid, format!("{} (pid {})", agent.name, agent.pid));
         }
     }

@@ -5,11 +5,10 @@
 //! for is not watched, and its death has no time.
 
 use super::clock::Clock;
-use crate::system::Identity;
+use crate::system::{Identity, descriptor_of};
 use reports::runlog::event::AgentInfo;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::Timespec;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -74,12 +73,7 @@ impl Ends {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         for agent in agents.iter().filter(|agent| agent.id != 0) {
             let identity = Identity { pid: agent.pid, start_ticks: agent.start_ticks };
-            let Some(pid) = i32::try_from(agent.pid).ok().and_then(Pid::from_raw) else { continue };
-            let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            // After the open: from here on it is that very process.
-            if !identity.is_alive() {
-                continue;
-            }
+            let Ok(descriptor) = descriptor_of(identity) else { continue };
             state.ended_ns.remove(&agent.pid);
             let data = epoll::EventData::new_u64(agent.pid.into());
             if epoll::add(epoll, descriptor.as_fd(), data, epoll::EventFlags::IN).is_ok() {

@@ -7,8 +7,8 @@
 use crate::system::{Identity, Life, PlaceId, Presence, Process, Role as PlaceRole, StopMode, System};
 use places::{parent, role, unreported, was_called_off, words};
 use reports::runlog::event::{
-    AT_THE_END, AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, Event, Role, Severity,
-    WITH_ITS_SUCCESSOR,
+    AgentExit, AgentId, AgentInfo, AgentReplaced, Agents, Alert, BY_THE_END_WITH_ITS_COORDINATOR,
+    BY_THE_END_WITH_THE_SUPERVISOR, Event, Role, Severity, WITH_ITS_SUCCESSOR,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -412,10 +412,11 @@ impl Watch {
             }
             let (orderly, otherwise) = match process.place {
                 PlaceId::Supervisor => (supervisor_how.is_none(), supervisor_how.unwrap_or_default()),
-                PlaceId::Coordinator(_) => (process.life == Life::Stopped, AT_THE_END[0]),
-                PlaceId::Worker(_) => {
-                    (process.life == Life::Stopped || was_called_off(process, &processes), AT_THE_END[1])
-                }
+                PlaceId::Coordinator(_) => (process.life == Life::Stopped, BY_THE_END_WITH_THE_SUPERVISOR),
+                PlaceId::Worker(_) => (
+                    process.life == Life::Stopped || was_called_off(process, &processes),
+                    BY_THE_END_WITH_ITS_COORDINATOR,
+                ),
             };
             let how = match (forced, orderly) {
                 (true, _) => "killed by the harness".to_owned(),

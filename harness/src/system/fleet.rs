@@ -12,6 +12,7 @@ mod words;
 use super::{
     Beat, Counts, Event, FleetSpec, Home, LaunchError, Launcher, LedgerEvidence, Life, Notice, Noticed,
     Order, OrderError, Outcome, PlaceId, Process, Recipient, Refused, StopMode, Stopped, Stray, System, Task,
+    descriptor_of,
 };
 use crate::trapped::{Trap, Trapped};
 use busy::Busy;
@@ -23,7 +24,7 @@ use coordinator::client::{
 };
 use offset::Offset;
 use reports::runlog::event::{CoordinatorLedger, Pool};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use sent::Sent;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -427,16 +428,10 @@ fn now(what: Noticed, offset: Offset) -> Notice {
 fn send(process: &Process, signal: Signal) -> Result<(), OrderError> {
     let (place, pid) = (process.place, process.pid);
     let refused = |errno: rustix::io::Errno| OrderError::Refused(place, pid, errno.to_string());
-    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(OrderError::Gone(place, pid))?;
-    let fd = match pidfd_open(raw, PidfdFlags::empty()) {
-        Ok(fd) => fd,
-        Err(rustix::io::Errno::SRCH) => return Err(OrderError::Gone(place, pid)),
-        Err(errno) => return Err(refused(errno)),
-    };
-    // After the open: from here on the pid cannot be given to another process unnoticed.
-    if !process.identity().is_alive() {
-        return Err(OrderError::Gone(place, pid));
-    }
+    let fd = descriptor_of(process.identity()).map_err(|errno| match errno {
+        rustix::io::Errno::SRCH => OrderError::Gone(place, pid),
+        errno => refused(errno),
+    })?;
     pidfd_send_signal(&fd, signal).map_err(refused)
 }
 

@@ -139,12 +139,8 @@ impl Facts {
     /// Takes the counts of both ends after the drain.
     pub(super) fn drained(&mut self, ledger: &Ledger) {
         self.ledgers += 1;
-        for sum in [&mut self.ledger, &mut self.drained] {
-            match sum {
-                Some(before) => before.add(ledger),
-                None => *sum = Some(ledger.clone()),
-            }
-        }
+        add(&mut self.ledger, ledger);
+        add(&mut self.drained, ledger);
     }
 
     /// Another segment begins: what was under way ended with the last record of the one before.
@@ -175,13 +171,17 @@ impl Facts {
         let before = if has_begun { 0 } else { checkpoint.open.failed };
         let lost = if self.segment_has_load { failed.max(before.saturating_add(listed)) } else { 0 };
         self.load.lose(lost, at_ns, self.spans.last_load_time(at_ns));
-        match &mut self.ledger {
-            Some(before) => before.add(&checkpoint.ledger),
-            None => self.ledger = Some(checkpoint.ledger.clone()),
-        }
+        add(&mut self.ledger, &checkpoint.ledger);
         self.ledgers += 1;
         let segment = self.segments - 1;
         self.cuts.push(Cut { segment, at_ns, checkpoint, rounds_after: rounds, lost });
+    }
+}
+
+fn add(sum: &mut Option<Ledger>, ledger: &Ledger) {
+    match sum {
+        Some(before) => before.add(ledger),
+        None => *sum = Some(ledger.clone()),
     }
 }
 

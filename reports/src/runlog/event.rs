@@ -26,9 +26,9 @@ pub use death::DeathNoticed;
 pub(crate) use death::dependents;
 pub use end::{End, EndReason};
 pub use fault::{
-    AT_THE_END, FaultFacts, FaultKind, FaultMoment, FaultStep, FaultStepKind, FaultTarget, FiringFacts, GONE,
-    KEPT_OUT, Met, MomentFacts, MomentSeen, UNSEEN, WITH_ITS_COORDINATOR, WITH_ITS_SUCCESSOR,
-    WITH_THE_SUPERVISOR,
+    BY_THE_END_WITH_ITS_COORDINATOR, BY_THE_END_WITH_THE_SUPERVISOR, FaultFacts, FaultKind, FaultMoment,
+    FaultStep, FaultStepKind, FaultTarget, FiringFacts, GONE, KEPT_OUT, Met, MomentFacts, MomentSeen, UNSEEN,
+    WITH_ITS_COORDINATOR, WITH_ITS_SUCCESSOR, WITH_THE_SUPERVISOR,
 };
 pub use header::{
     Arrivals, BuildFacts, CriterionSpec, Header, HostFacts, JudgedBy, LoadModel, PlanFacts, Resumes,

@@ -9,8 +9,13 @@ use std::process::Command;
 /// A client with two tasks in the fleet is killed, and they end without it.
 fn leave_two_answers(desk: &Desk, up: &Up) {
     desk.write("inputs", "1\n2\n3\n4\n");
-    let script = waits("go");
-    let mut client = start(desk, &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", &script]);
+    kill_client_of_two(desk, up, &waits("go"));
+    assert_eq!((desk.read("out").as_str(), untold(up)), ("", 2));
+}
+
+/// The script runs for each of the inputs, says in `begun` that it does, and ends when there is a `go`.
+pub(super) fn kill_client_of_two(desk: &Desk, up: &Up, script: &str) {
+    let mut client = start(desk, &["--inputs", "inputs", "--results", "out", "--", "sh", "-c", script]);
     wait_until("two have begun", || desk.lines("begun").len() == 2);
     client.kill().unwrap();
     client.wait().unwrap();
@@ -18,7 +23,6 @@ fn leave_two_answers(desk: &Desk, up: &Up) {
     wait_until("both are answered", || {
         status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
     });
-    assert_eq!((desk.read("out").as_str(), untold(up)), ("", 2));
 }
 
 fn untold(up: &Up) -> u64 {

@@ -1,9 +1,8 @@
 //! A backup of answers whose output has no room in a message.
 
-use super::submit::start;
-use super::{Desk, Ended, wait_until};
+use super::left::kill_client_of_two;
+use super::{Desk, Ended};
 use crate::support::up::{PROGRAM, Up};
-use coordinator::client::status;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -12,15 +11,7 @@ fn with_two_answers(desk: &Desk) -> Up {
     let up = Up::start(desk.shm.path(), 1, 2, &[]);
     desk.write("inputs", "1\n2\n");
     let script = "echo >> begun; until test -e go; do sleep 0.01; done; seq 300000";
-    let arguments = ["--inputs", "inputs", "--results", "out", "--", "sh", "-c", script];
-    let mut client = start(desk, &arguments);
-    wait_until("two have begun", || desk.lines("begun").len() == 2);
-    client.kill().unwrap();
-    client.wait().unwrap();
-    desk.touch("go");
-    wait_until("both are answered", || {
-        status::of(&up.dir).is_ok_and(|status| status.ledger().in_flight == 0)
-    });
+    kill_client_of_two(desk, &up, script);
     up
 }
 

@@ -47,6 +47,12 @@ pub(super) fn evidence<'a>(verdict: &'a serde_json::Value, name: &str) -> &'a st
     all.iter().find(|check| check["name"] == name).unwrap()["verdict"].as_str().unwrap()
 }
 
+/// The checks of the evidence that do not pass.
+pub(super) fn open(verdict: &serde_json::Value) -> Vec<&str> {
+    let all = verdict["evidence"].as_array().unwrap().iter();
+    all.filter(|check| check["verdict"] != "PASS").map(|check| check["name"].as_str().unwrap()).collect()
+}
+
 /// Waits for so many rounds of the load in the newest log.
 fn wait_for_rounds(bench: &Bench, log: &str, least: usize) {
     wait_until("rounds of the load", || {
@@ -101,13 +107,7 @@ fn a_killed_run_goes_on_however_often_and_passes() {
     assert_eq!(logs(&run), ["run.2.log", "run.3.log", "run.log"]);
     assert!(rounds(&run).len() >= planned(3), "rounds after a checkpoint are carried out again");
     let verdict = verdict(&run);
-    let open: Vec<&str> = verdict["evidence"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|check| check["verdict"] != "PASS")
-        .map(|check| check["name"].as_str().unwrap())
-        .collect();
+    let open = open(&verdict);
     assert_eq!(open, [""; 0], "{verdict:#}");
     assert_eq!(verdict["gaps"].as_array().unwrap().iter().filter(|gap| gap["in_hand"].is_u64()).count(), 2);
     assert_eq!(evidence(&verdict, "rounds done"), "PASS");

@@ -1,7 +1,7 @@
 //! Runs whose harness is killed at any instant, from its start to its end, by the dozen: each is resumed and judged, and
 //! nothing is left. `STORM_EPISODES` says how many, `STORM_SEED` chooses the instants.
 
-use super::resumed::{evidence, logs, planned, rounds};
+use super::resumed::{evidence, logs, open, planned, rounds};
 use super::{Bench, Done, Run, scenario, verdict, wait_until};
 use crate::random::{Random, number};
 use reports::runlog::{codec, event::Event};
@@ -137,13 +137,7 @@ fn assert_judged(bench: &Bench, done: &Done, with_faults: bool, seed: u64) {
     for check in ["ledger", "log consistent", "run complete", "rounds done", "no undeclared death"] {
         assert_eq!(evidence(&verdict, check), "PASS", "{check}: {said}");
     }
-    let open: Vec<&str> = verdict["evidence"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|check| check["verdict"] != "PASS")
-        .map(|check| check["name"].as_str().unwrap())
-        .collect();
+    let open = open(&verdict);
     assert!(open.is_empty() || code == Some(12) && open == ["faults proven"], "{open:?}: {said}");
     for criterion in verdict["criteria"].as_array().unwrap() {
         assert_eq!(criterion["verdict"], "PASS", "{criterion:#}\n{said}");

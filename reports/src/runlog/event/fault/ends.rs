@@ -8,8 +8,9 @@ pub const WITH_ITS_COORDINATOR: &str = "ended when its coordinator died";
 
 /// Of a coordinator that was kept from its memory while it started, which is no death. From format 2.9 on.
 pub const KEPT_OUT: &str = "could not open its memory, and another one was started";
-/// And of a process that was gone when the fleet had been stopped: its parent was gone, too.
-pub const AT_THE_END: [&str; 2] = ["ended with the supervisor", "ended with its coordinator"];
+/// And of a coordinator, or a worker, that was gone when the fleet had been stopped: its parent was gone, too.
+pub const BY_THE_END_WITH_THE_SUPERVISOR: &str = "ended with the supervisor";
+pub const BY_THE_END_WITH_ITS_COORDINATOR: &str = "ended with its coordinator";
 /// And of a coordinator that was no child of the supervisor, since another one had adopted it: only its parent learns more.
 pub const UNSEEN: &str = "ended with an unknown status";
 /// And how a coordinator ended with the supervisor, of which it is a child.
@@ -38,19 +39,20 @@ impl FaultKind {
         };
         let with_its_coordinator = role == Role::Worker && how == WITH_ITS_COORDINATOR;
         // Of a process whose parent is gone, or that had a successor before its end was noted, the log has no more.
-        let untold = |role: Role, how: &str| match role {
-            // Of its last one, the log has what its end lacked, in words.
-            Role::Supervisor => how == GONE || !how.contains("exited with status "),
+        let is_untold = || match role {
+            // It is gone from `/proc`, or the log has what its end lacked, in words.
+            Role::Supervisor => !how.contains("exited with status "),
             Role::Coordinator => {
-                [WITH_THE_SUPERVISOR, WITH_ITS_SUCCESSOR, UNSEEN, AT_THE_END[0]].contains(&how)
+                [WITH_THE_SUPERVISOR, WITH_ITS_SUCCESSOR, UNSEEN, BY_THE_END_WITH_THE_SUPERVISOR]
+                    .contains(&how)
             }
             Role::Harness | Role::Worker => {
-                [WITH_ITS_COORDINATOR, WITH_ITS_SUCCESSOR, AT_THE_END[1]].contains(&how)
+                [WITH_ITS_COORDINATOR, WITH_ITS_SUCCESSOR, BY_THE_END_WITH_ITS_COORDINATOR].contains(&how)
             }
         };
         match self {
-            Self::Kill | Self::Oom => how == KILLED || untold(role, how),
-            Self::Stop => how == TERMINATED || untold(role, how),
+            Self::Kill | Self::Oom => how == KILLED || is_untold(),
+            Self::Stop => how == TERMINATED || is_untold(),
             // A process that stands still dies of nothing but the fleet's patience.
             Self::Pause => is_hung && how == KILLED || with_its_coordinator,
             Self::SegmentTruncate => exited(TRUNCATED) || with_its_coordinator,
