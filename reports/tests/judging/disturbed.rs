@@ -232,3 +232,40 @@ fn an_alert_costs_the_pass_by_its_severity() {
         }
     }
 }
+
+/// A closed loop whose first round was due so long after the log has said that the load began, without one of its sweeps.
+fn closed(held_up_ns: u64, without: Option<u64>) -> Judgement {
+    let run = Run { warm_up_rounds: 0, ..Run::default() };
+    let mut events = run.events();
+    for (t_ns, event) in &mut events {
+        match event {
+            Event::Header(header) => {
+                (header.plan.load, header.plan.rounds_planned) = (LoadModel::Closed, 0);
+                (header.plan.round_every_ns, header.plan.rounds_in_flight_max) = (0, 1);
+            }
+            Event::Round(round) if round.scheduled_ns == run.load_ns() => {
+                let times = [&mut round.scheduled_ns, &mut round.started_ns, &mut round.finished_ns];
+                let answers = [&mut round.first_ns, &mut round.made_ns].into_iter().flatten();
+                for ns in times.into_iter().chain(answers).chain([t_ns]) {
+                    *ns += held_up_ns;
+                }
+            }
+            _ => {}
+        }
+    }
+    events.retain(|(_, event)| !matches!(event, Event::Sample(sample) if Some(sample.sweep) == without));
+    events.sort_by_key(|event| event.0);
+    judge(&log_of(events))
+}
+
+#[test]
+fn a_first_round_that_was_held_up_makes_no_sweep_due_after_the_load() {
+    for held_up_ns in [0, 40 * MS] {
+        let whole = closed(held_up_ns, None);
+        assert_eq!(whole.verdict, Verdict::Pass, "held up for {held_up_ns} ns: {:?}", whole.reasons);
+    }
+    // The last of 60, a second apart.
+    let cut = closed(40 * MS, Some(59));
+    evidence(&cut, "log consistent", Verdict::Inconclusive);
+    assert!(cut.reasons[0].contains("was due before the load was over"), "{:?}", cut.reasons);
+}

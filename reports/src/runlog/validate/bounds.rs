@@ -98,6 +98,8 @@ pub(super) struct Bounds {
     begun_ns: Option<u64>,
     over_ns: u64,
     load_due_ns: Option<u64>,
+    /// When the log says that the load began.
+    load_begun_ns: Option<u64>,
     drain_ns: Option<u64>,
 }
 
@@ -114,8 +116,10 @@ impl Bounds {
     }
 
     pub(super) fn phase(&mut self, phase: Phase, t_ns: u64) {
-        if phase == Phase::Drain {
-            self.drain_ns = Some(t_ns);
+        match phase {
+            Phase::Load => self.load_begun_ns = Some(t_ns),
+            Phase::Drain => self.drain_ns = Some(t_ns),
+            _ => {}
         }
     }
 
@@ -387,9 +391,12 @@ impl Bounds {
         self.load_due_ns
     }
 
-    /// When a load that went on for its whole time was over, at the earliest.
+    /// When a load that went on for its whole time was over, at the earliest. That of a closed loop is counted from where it
+    /// was recorded, and its first round may be due later than that by as long as the machine was busy with others.
     pub(super) fn load_over_ns(&self, plan: &PlanFacts) -> Option<u64> {
-        self.load_due_ns.filter(|_| !self.old).map(|due_ns| due_ns.saturating_add(plan.duration_ns))
+        let from_ns = self.load_due_ns.filter(|_| !self.old)?;
+        let from_ns = self.load_begun_ns.map_or(from_ns, |begun_ns| from_ns.min(begun_ns));
+        Some(from_ns.saturating_add(plan.duration_ns))
     }
 
     /// A task without an answer within its time-out has failed: not every answer came later than that.
