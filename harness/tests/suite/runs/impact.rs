@@ -5,9 +5,11 @@ use serde_json::Value;
 use std::io::BufRead as _;
 use std::process::Stdio;
 
-/// Rounds leave time for the worker that follows another: a sweep that meets a place between two of them would leave the run INCONCLUSIVE.
+/// Rounds leave time for the worker that follows another, and so do sweeps, which wait for it half as long as they are apart: one
+/// that meets a place between two of them would leave the run INCONCLUSIVE.
 fn short() -> String {
-    let text = scenario(1).replace("every = \"50ms\"", "every = \"150ms\"");
+    let text = scenario(2).replace("every = \"50ms\"", "every = \"150ms\"");
+    let text = text.replace("every = \"100ms\"", "every = \"800ms\"");
     let criteria = text.find("[[criterion]]").unwrap();
     text[..criteria].to_owned() + "[[criterion]]\nname = \"delivery\"\npass = \"delivery.rate >= 100%\"\n"
 }
