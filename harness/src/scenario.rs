@@ -198,7 +198,10 @@ fn parse(source: &Source, selection: &Selection, found: &mut Vec<Mistake>) -> Ve
 /// The file, laid over those that it extends.
 fn read_tree(source: &Source, found: &mut Vec<Mistake>) -> Option<tree::Node> {
     let file = tree::parse(&source.text, None, &root::is_repeated, found);
-    let Some((farthest, nearer)) = source.bases.split_last() else { return file };
+    let Some((farthest, nearer)) = source.bases.split_last() else {
+        // What it was meant to have from another file is not missing.
+        return file.filter(|file| root::names_its_base(file, found));
+    };
     let (file, last) = (file?, nearer.len());
     root::require_name(&file, found);
     let mut whole = tree::parse(&farthest.text, Some(last), &root::is_repeated, found)?;

@@ -19,6 +19,7 @@ use crate::runlog::Unknown;
 use crate::runlog::event::{EndReason, ScenarioFacts};
 use crate::stats::Interval;
 
+pub use abort::can_abort;
 pub use case::{Asked, Case};
 pub use check::Check;
 pub use judge::show;

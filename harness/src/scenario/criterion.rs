@@ -118,7 +118,8 @@ static ABORT: Key<Flag> = Key {
     name: "abort",
     form: Flag,
     presence: Presence::Optional("`false`"),
-    says: "Whether the run ends as soon as the criterion cannot pass any more.",
+    says: "Whether the run ends as soon as the criterion cannot pass any more. That is known of counts, extremes, the least of windows, \
+           slopes, and, where the rounds to come are counted, delivery and percentiles of rounds.",
 };
 
 static GRACE: Key<Span> = Key {

@@ -7,7 +7,7 @@ use super::sampling::Sampling;
 use super::unit::{duration_text, nanos};
 use super::workload::{Mix, Workload};
 use coordinator::config::Policy;
-use reports::criterion::{Aggregation, Criterion, CriterionPair, Kind, MetricId, Side};
+use reports::criterion::{Aggregation, Criterion, CriterionPair, Kind, MetricId, Side, Stretch};
 use reports::facts::STEADY_NS;
 use reports::runlog::event::CriterionSpec;
 use reports::stats::{self, TREND_POINTS_MIN};
@@ -55,6 +55,22 @@ pub(super) fn undecidable(criteria: &[CriterionSpec], run: &Run<'_>) -> Vec<Unde
         }
     }
     found
+}
+
+/// Of criteria with `abort` that end no run before its time. `is_scheduled`: how many rounds there will be is known.
+pub(super) fn without_effect(criteria: &[CriterionSpec], is_scheduled: bool) -> Vec<String> {
+    let readable = |spec: &CriterionSpec| CriterionPair::parse(&spec.pass, spec.conditional.as_deref()).ok();
+    let has_none = |spec: &&CriterionSpec| {
+        spec.abort && readable(spec).is_some_and(|pair| !reports::verdict::can_abort(&pair, is_scheduled))
+    };
+    let note = |spec: &CriterionSpec| {
+        format!(
+            "criterion `{}` has `abort`, and more of the run can always change its figure: it will not end the run \
+             before its time",
+            spec.name
+        )
+    };
+    criteria.iter().filter(has_none).map(note).collect()
 }
 
 impl Run<'_> {
@@ -226,30 +242,38 @@ impl Run<'_> {
 
     /// Recovery is seen in the load that follows it.
     fn no_recovery(&self, criterion: &Criterion) -> Option<String> {
-        let needs_recovery = matches!(
+        let of_recovery = matches!(
             criterion.metric().id,
             MetricId::RecoveryTime
                 | MetricId::FaultLoss
                 | MetricId::FaultDuplicates
                 | MetricId::FaultTasksHit
         );
-        if !needs_recovery {
+        // What follows a fault belongs to it until the fleet has recovered.
+        let ends_with_it = |stretch: &Stretch| matches!(stretch.side, Side::After | Side::Outside);
+        if !of_recovery && !criterion.stretch().is_some_and(ends_with_it) {
             return None;
         }
+        let what = |of_fault: &str| match criterion.stretch().filter(|_| !of_recovery) {
+            Some(stretch) => {
+                format!("the part of the load `{stretch}`, which needs a recovery from `{of_fault}`")
+            }
+            None => format!("the recovery from `{of_fault}`"),
+        };
         let steady = Duration::from_nanos(STEADY_NS);
         let of = |firing: &Firing| self.faults.get(firing.fault);
         if let Some(lost) = self.firings(criterion).filter_map(of).find(|fault| fault.action().is_final()) {
             return Some(format!(
-                "asks for the recovery from `{}`, from which a coordinator does not come back: it will be INCONCLUSIVE; \
+                "asks for {}, from which a coordinator does not come back: it will be INCONCLUSIVE; \
                  ask for another fault's, with `during NAME`",
-                lost.name()
+                what(lost.name())
             ));
         }
         let late = self.firings(criterion).find(|firing| firing.ends() + steady > self.rehearsed)?;
         Some(format!(
-            "asks for the recovery from `{}`, which ends {} after the start of the load of {}: that needs {} of load \
+            "asks for {}, which ends {} after the start of the load of {}: that needs {} of load \
              after it, so it will be INCONCLUSIVE; lengthen load.duration, or let the fault end sooner",
-            of(late).map_or("a fault", Fault::name),
+            what(of(late).map_or("a fault", Fault::name)),
             duration_text(late.ends()),
             duration_text(self.rehearsed),
             duration_text(steady),

@@ -247,6 +247,17 @@ fn axis(
         return None;
     }
     let path = match path {
+        [first] if known.fixed.contains(&first.as_str()) => {
+            let message = format!("`{MATRIX}.{name}`: a matrix cannot change `{first}`");
+            let of_tables: Vec<String> =
+                having(first, known).iter().map(|table| format!("`{table}.{first}`")).collect();
+            let hint = match of_tables.is_empty() {
+                true => HINT.to_owned(),
+                false => format!("write {} if that is meant", of_tables.join(" or ")),
+            };
+            found.push(Mistake::new(key, message, hint));
+            return None;
+        }
         [key] => whole_path(key, known, values[0].origin, found)?,
         [first, ..] if known.fixed.contains(&first.as_str()) => {
             let message = format!("`{MATRIX}.{name}`: a matrix cannot change `{first}`");
@@ -263,18 +274,22 @@ pub(super) fn is_single(table: &Declared) -> bool {
     !table.repeated || table.required && table.may_stand_alone()
 }
 
+/// The tables that have such a key.
+fn having(key: &str, known: Known) -> Vec<&'static str> {
+    let single = known.tables.iter().filter(|table| is_single(table));
+    single.filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect()
+}
+
 /// `workers` is `fleet.workers`: the table is left out where one alone has such a key.
 fn whole_path(key: &str, known: Known, origin: Origin, found: &mut Vec<Mistake>) -> Option<Vec<String>> {
     if key == ABOVE {
         return Some(vec![key.to_owned()]);
     }
-    let single = || known.tables.iter().filter(|table| is_single(table));
-    let having: Vec<&str> =
-        single().filter(|table| table.key_names().contains(&key)).map(|table| table.name).collect();
-    match having[..] {
+    match having(key, known)[..] {
         [table] => Some(vec![table.to_owned(), key.to_owned()]),
         [] => {
-            let known: Vec<&str> = single().flat_map(|table| table.key_names()).collect();
+            let single = known.tables.iter().filter(|table| is_single(table));
+            let known: Vec<&str> = single.flat_map(|table| table.key_names()).collect();
             let message = format!("`{MATRIX}.{key}`: no table has a key `{key}`");
             // There are too many to list.
             let hint = match suggest::nearest(key, known) {
@@ -286,7 +301,7 @@ fn whole_path(key: &str, known: Known, origin: Origin, found: &mut Vec<Mistake>)
             None
         }
         [first, ..] => {
-            let message = format!("`{MATRIX}.{key}` could be a key of {}", having.join(" or "));
+            let message = format!("`{MATRIX}.{key}` could be a key of {}", having(key, known).join(" or "));
             let hint = format!("write it with its table: `{first}.{key} = […]`");
             found.push(Mistake::new(origin, message, hint));
             None

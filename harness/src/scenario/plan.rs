@@ -100,6 +100,7 @@ impl Plan {
         plan.rounds_planned = plan.starts().map(|starts| starts.remaining());
         plan.undecidable = plan.what_is_open(duration);
         plan.notes.extend(plan.undecidable.iter().map(|found| found.note.clone()));
+        plan.notes.extend(decidable::without_effect(&plan.scenario.criteria, plan.rounds_planned.is_some()));
         plan.notes.extend(fault::notes(&plan.scenario.faults, &plan.calendar, plan.load().duration()));
         plan
     }

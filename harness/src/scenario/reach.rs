@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// No host of today moves more: a task takes 10 ns then, and a cache line that goes to another core takes longer.
 const TASKS_PER_SECOND_MAX: f64 = 1e8;
+/// So many mean gaps at the end of a load are as good as never without a random start: one time in e⁴⁰.
+const GAPS_AT_MOST: f64 = 40.0;
 /// What is added to all times, for launch, drain, and a host that is suspended for a while.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// What is added to the time-out of a task, until it is sent and until the harness gives it up; and to that of a launch.
@@ -108,24 +110,30 @@ fn runs_commands(workload: &Workload) -> bool {
 struct Rounds {
     in_load: Option<f64>,
     in_warm_up: Option<f64>,
-    /// After the beginning of the load; known if it does not depend on the seed.
+    /// After the beginning of the load, at the earliest; known if that is not the beginning itself.
     last_start_s: Option<f64>,
 }
 
 impl Rounds {
     fn of(load: &Load, stages: &[Stage]) -> Self {
+        let paces = stage::paces(stages);
         // Of random starts the mean is known, which so many are as good as never away from it.
         let most = |mean: u64| match load.arrivals() {
             Arrivals::Constant => mean as f64,
-            Arrivals::Poisson => drawn_at_most(mean as f64),
+            Arrivals::Poisson => drawn_at_most(mean as f64).ceil(),
         };
-        let (in_load, last) = load.rounds_on_average(&stage::paces(stages)).unzip();
+        let (in_load, last) = load.rounds_on_average(&paces).unzip();
         let in_warm_up = load
             .every()
             .map(|every| load.warm_up().as_nanos().div_ceil(every.as_nanos()))
             .map(|rounds| most(u64::try_from(rounds).unwrap_or(u64::MAX)));
-        let is_constant = load.arrivals() == Arrivals::Constant;
-        Self { in_load: in_load.map(most), in_warm_up, last_start_s: last.filter(|_| is_constant) }
+        let slowest = paces.iter().map(|(_, every)| *every).chain(load.every()).max().unwrap_or_default();
+        let earliest = |last: f64| match load.arrivals() {
+            Arrivals::Constant => last,
+            Arrivals::Poisson => last - GAPS_AT_MOST * slowest.as_secs_f64(),
+        };
+        let last_start_s = last.map(earliest).filter(|last| *last >= 0.0);
+        Self { in_load: in_load.map(most), in_warm_up, last_start_s }
     }
 }
 

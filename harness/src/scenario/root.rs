@@ -181,6 +181,14 @@ pub(super) fn require_name(file: &Node, found: &mut Vec<Mistake>) {
     }
 }
 
+/// Whether `extends` names a file, if it is there; if not, that is said.
+pub(super) fn names_its_base(file: &Node, found: &mut Vec<Mistake>) -> bool {
+    let before = found.len();
+    let fields = Fields::open(file, file.origin, ROOT.name, vec![EXTENDS.name], &mut Vec::new());
+    fields.value(&EXTENDS, found);
+    found.len() == before
+}
+
 pub(super) fn build(
     tree: &Node,
     source: &Source,

@@ -170,13 +170,18 @@ fn loads_whose_tasks_are_not_counted_before_are_bounded_as_well() {
     let random = GOOD.replacen("every = \"50ms\"", "every = \"50ms\"\narrivals = \"poisson\"", 1);
     for (text, always, open) in [
         (closed, "timeouts <= 1000000000000", "timeouts <= 100000"),
-        (random, "timeouts <= 1000000", "timeouts <= 1000"),
+        (random.clone(), "timeouts <= 1000000", "timeouts <= 1000"),
     ] {
         let asking =
             |pass: &str| said(&text.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
         assert!(asking(always).contains("holds of every run"), "{always}: {}", asking(always));
         assert_eq!(asking(open), "no mistake\n");
     }
+    // An hour of 20 rounds of eight tasks a second, at random: some more, but no multiple of it.
+    let long = random.replacen("duration = \"6s\"", "duration = \"1h\"", 1);
+    let asking = |pass: &str| said(&long.replacen("delivery.rate >= 100%", pass, 1), &Selection::default());
+    assert_eq!(asking("throughput.tasks >= 160/s"), "no mistake\n");
+    assert!(asking("throughput.tasks >= 320/s").contains("can never hold"));
     let stage = "[[stage]]\nname = \"fast\"\nat = \"3s\"\nevery = \"10ms\"\n\n[sampling]";
     let staged =
         GOOD.replacen("[sampling]", stage, 1).replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1);

@@ -181,6 +181,7 @@ fn a_value_of_the_matrix_reaches_a_key_that_the_scenario_reads() {
         ("nope.x = [4]", "`nope` is not a key of this file"),
         ("schema.x = [1]", "`matrix.schema.x`: a matrix cannot change `schema`"),
         ("name.x = [1]", "`matrix.name.x`: a matrix cannot change `name`"),
+        ("name = [\"a\", \"b\"]", "`matrix.name`: a matrix cannot change `name`"),
         ("extends.x = [1]", "a matrix cannot change `extends`"),
         ("matrix.workers = [1]", "a matrix cannot change `matrix`"),
         ("unset.x = [1]", "`unset` is not a key of this file"),
@@ -246,6 +247,13 @@ fn extending(text: &str) -> Source {
         .replace("{workers}", "2");
     let bases = vec![Base { name: "base.toml".into(), text: base }];
     Source { bases, ..Source::new("child.toml", text) }
+}
+
+#[test]
+fn a_base_that_is_not_named_is_the_one_mistake_of_a_file() {
+    let source = Source::new("child.toml", "extends = [\"base.toml\"]\nname = \"child\"\n".to_owned());
+    let mistakes = Scenario::parse(&source, &Selection::default()).unwrap_err().to_string();
+    assert!(mistakes.contains("`extends`") && mistakes.matches("is missing").count() == 0, "{mistakes}");
 }
 
 #[test]

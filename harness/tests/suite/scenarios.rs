@@ -242,18 +242,49 @@ fn what_no_run_of_the_plan_can_decide_is_known_before_it() {
             "asks for the recovery from `kill`, which ends 8s after",
         ),
         ("fault.loss == 0", &ten, &kill("60%"), "that needs 5s of load after it"),
+        ("delivery.rate >= 100% after kill", &ten, &kill("60%"), "which needs a recovery from `kill`"),
+        ("delivery.rate >= 100% outside faults", &ten, &kill("60%"), "that needs 5s of load after it"),
     ] {
         let (notes, _) = open(pass, sets, more);
         assert!(notes.len() == 1 && notes[0].contains(words), "{pass}: {notes:?}");
     }
     for (pass, more) in [
         ("recovery.time max < 1s", kill("40%")),
+        ("delivery.rate >= 100% after kill", kill("40%")),
+        ("delivery.rate >= 100% before kill", kill("80%")),
         ("death.detection max < 1s", kill("80%")),
         ("delivery.rate >= 90%", String::new()),
         ("delivery.rate >= 100%", String::new()),
         ("coordination.time drift < 20%", String::new()),
     ] {
         assert_eq!(open(pass, &ten, &more).0, [] as [String; 0], "{pass}");
+    }
+}
+
+#[test]
+fn an_abort_that_can_end_no_run_is_noted() {
+    let without_effect = |pass: &str, sets: &[&str]| {
+        let pass = format!("criterion.delivery.pass={pass}");
+        let sets = sets.iter().copied().chain([&*pass, "criterion.delivery.abort=true"]);
+        let sets = sets.map(str::to_owned).collect();
+        let scenario = Scenario::parse(&source("smoke"), &Selection { profile: None, sets }).unwrap();
+        let plan = Plan::new(scenario, &PlanOptions { seed: None, fallback_seed: 1, rehearsal: None });
+        let noted =
+            plan.notes().iter().filter(|note| note.contains("it will not end the run before its time"));
+        noted.count() == 1
+    };
+    let closed = ["load.model=closed"];
+    for pass in ["delivery.rate >= 100%", "coordination.time p95 < 1s"] {
+        assert!(!without_effect(pass, &[]), "{pass}");
+        assert!(without_effect(pass, &closed), "{pass}: nothing says how many rounds are to come");
+    }
+    for pass in ["incidents == 0", "silence < 2s", "coordination.time max < 1s", "memory.rss max < 1GiB"] {
+        assert!(!without_effect(pass, &closed), "{pass}");
+    }
+    for pass in
+        ["balance < 20%", "coordination.time mean < 1s", "memory.rss mean < 1GiB", "task.time p95 < 1s"]
+    {
+        assert!(without_effect(pass, &[]), "{pass}");
     }
 }
 

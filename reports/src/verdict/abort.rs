@@ -13,9 +13,7 @@ const TREND_POINTS_FOR_ABORT: usize = 24;
 
 /// The first criterion that nothing can save any more: its name, and why. `now_ns` is on the run's clock.
 ///
-/// Figures that can only get worse (counts, maxima, the least window) cannot pass as soon as they
-/// fail. Delivery and percentiles of a schedule of known length cannot when even a perfect rest would not
-/// do, a slope when it has twice its limit. Other figures always can.
+/// [`Way`] has the ways in which that is known. Other figures always can pass.
 pub(super) fn cannot_pass(case: &Case, now_ns: u64) -> Option<(String, String)> {
     let facts = case.facts();
     let since = now_ns.checked_sub(facts.load_start_ns()?)?;
@@ -25,27 +23,74 @@ pub(super) fn cannot_pass(case: &Case, now_ns: u64) -> Option<(String, String)> 
     })
 }
 
+/// How it is known of a criterion that it cannot pass any more.
+enum Way {
+    /// Its figure can only get worse (counts, maxima, the least window): as soon as it fails.
+    OnlyWorse,
+    /// Even if every task to come were answered, of a schedule of known length.
+    Delivery,
+    /// Even if every round to come took no time, of a schedule of known length.
+    Rounds,
+    /// It rises at twice its limit.
+    Slope,
+}
+
+impl Way {
+    fn of(weakest: &Criterion) -> Option<Self> {
+        // Where a part of the load ends is known later.
+        if weakest.stretch().is_some() {
+            return None;
+        }
+        if is_monotone(weakest) {
+            return Some(Self::OnlyWorse);
+        }
+        let id = weakest.metric().id;
+        let is_one_a_round = matches!(
+            id,
+            MetricId::CoordinationTime
+                | MetricId::FirstAnswer
+                | MetricId::CompletionTime
+                | MetricId::LoadLateness
+        );
+        match weakest.comparator() {
+            to if to.is_floor() => (id == MetricId::DeliveryRate).then_some(Self::Delivery),
+            to if !to.is_ceiling() => None,
+            _ if weakest.aggregation() == Aggregation::Slope => Some(Self::Slope),
+            _ if is_one_a_round && weakest.aggregation().quantile().is_some() => Some(Self::Rounds),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `abort` can end a run by this criterion at all. `is_scheduled`: how many rounds there will be is known.
+pub fn can_abort(pair: &CriterionPair, is_scheduled: bool) -> bool {
+    match Way::of(weakest(pair)) {
+        Some(Way::OnlyWorse | Way::Slope) => true,
+        Some(Way::Delivery | Way::Rounds) => is_scheduled,
+        None => false,
+    }
+}
+
+/// What a run must meet at least.
+fn weakest(pair: &CriterionPair) -> &Criterion {
+    pair.conditional().unwrap_or(pair.pass())
+}
+
 fn why_it_cannot_pass(pair: &CriterionPair, facts: &Facts) -> Option<String> {
-    let weakest = pair.conditional().unwrap_or(pair.pass());
-    // Where a part of the load ends is known later.
-    if weakest.stretch().is_some() {
-        return None;
+    let weakest = weakest(pair);
+    match Way::of(weakest)? {
+        Way::OnlyWorse => {
+            let measured = measure(weakest, facts);
+            // The window that is still open may look worse than it will be.
+            let settled = weakest.every_ns().is_none()
+                || facts.load_ns() > 0 && open_window_is_judged_late(weakest, facts);
+            let failed = settled && compare(pair, &measured) == Verdict::Fail;
+            failed.then(|| format!("`{weakest}` has failed and cannot recover"))
+        }
+        Way::Delivery => delivery(weakest, facts),
+        Way::Rounds => percentile(weakest, facts),
+        Way::Slope => slope(weakest, facts),
     }
-    if is_monotone(weakest) {
-        let measured = measure(weakest, facts);
-        // The window that is still open may look worse than it will be.
-        let settled =
-            weakest.every_ns().is_none() || facts.load_ns() > 0 && open_window_is_judged_late(weakest, facts);
-        let failed = settled && compare(pair, &measured) == Verdict::Fail;
-        return failed.then(|| format!("`{weakest}` has failed and cannot recover"));
-    }
-    if weakest.metric().id == MetricId::DeliveryRate {
-        return delivery(weakest, facts);
-    }
-    if weakest.aggregation().quantile().is_some() {
-        return percentile(weakest, facts);
-    }
-    (weakest.aggregation() == Aggregation::Slope).then(|| slope(weakest, facts)).flatten()
 }
 
 /// Within the first half of a window, only the complete ones are counted.
@@ -65,7 +110,7 @@ fn delivery(c: &Criterion, facts: &Facts) -> Option<String> {
     let of = c.workload().and_then(|name| facts.workload(name));
     let counts = counts_of(of, facts);
     let best = (counts.answered + to_come) as f64 / (counts.tasks + to_come).max(1) as f64;
-    let lost = planned > 0 && c.comparator().is_floor() && !c.comparator().holds(best, c.threshold().value());
+    let lost = planned > 0 && !c.comparator().holds(best, c.threshold().value());
     lost.then(|| format!("`{c}`: at best {} if every task to come is answered", units::percent(best)))
 }
 
@@ -84,14 +129,14 @@ fn percentile(c: &Criterion, facts: &Facts) -> Option<String> {
         }
         (above, _) => above,
     };
-    let lost = planned > 0 && c.comparator().is_ceiling() && above > allowed;
+    let lost = planned > 0 && above > allowed;
     lost.then(|| format!("`{c}`: {above} of {planned} rounds are over it, and {allowed} may be"))
 }
 
 fn slope(c: &Criterion, facts: &Facts) -> Option<String> {
     let Source::Gauge(Some(gauge)) = source(c, facts) else { return None };
     let points = trend_points(&gauge.medians, facts);
-    if points.len() < TREND_POINTS_FOR_ABORT || !c.comparator().is_ceiling() {
+    if points.len() < TREND_POINTS_FOR_ABORT {
         return None;
     }
     let found = ask(c, &points, stats::MISS, &restarts(facts)).ok().filter(|found| found.open.is_none())?;

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use reports::runlog::event::{CriterionSpec, Event, Phase};
-use reports::{Case, Criterion, CriterionPair};
+use reports::verdict::LogState;
+use reports::{Case, Criterion, CriterionPair, Verdict};
 
 use crate::synthetic::{Run, criterion};
 
@@ -55,6 +56,28 @@ fn percentiles_and_windows_are_given_up_when_they_cannot_recover() {
     };
     let at = first_that_cannot_pass(&lossy).unwrap().0;
     assert!((25..=28).contains(&at), "a window ends with round 26, and it was {at}");
+}
+
+/// The first rounds are done under one coordinator, and as many after them under the other.
+#[test]
+fn shares_that_may_even_out_end_no_run() {
+    let run = Run { criteria: aborting("balance < 20%", 0), ..Run::default() };
+    let mut case = Case::new(&run.header());
+    let mut writer = reports::runlog::Writer::new(Vec::new());
+    let asked = |case: &Case| case.judgement(&LogState::default()).criteria[0].clone();
+    let mut uneven = 0;
+    for (t, mut event) in run.events() {
+        if let Event::Round(round) = &mut event
+            && round.phase == Phase::Load
+        {
+            round.coordinators = if case.facts().live().rounds < 60 { vec![6, 0] } else { vec![0, 6] };
+        }
+        case.push(&writer.append(t, event).unwrap());
+        assert_eq!(case.cannot_pass(t), None);
+        uneven += u32::from(asked(&case).value.is_some_and(|share| share > 0.2));
+    }
+    assert!(uneven > 60, "it was uneven before its end: {uneven}");
+    assert_eq!(asked(&case).verdict, Verdict::Pass);
 }
 
 #[test]

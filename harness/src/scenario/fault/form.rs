@@ -6,6 +6,7 @@ use crate::scenario::mistake::Rejection;
 use crate::scenario::pattern;
 use crate::scenario::tree::Value;
 use crate::scenario::unit;
+use reports::units;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -14,15 +15,12 @@ pub(in crate::scenario) struct Moment;
 
 const PERCENT: &str = r"^\s*(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*$";
 
+/// Of at most 100, as the pattern has it: no more digits than that before the point, and one at least behind it.
 fn percent(text: &str) -> Option<f64> {
     let number = text.trim().strip_suffix('%')?.trim_end();
-    let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        && number.starts_with(|c: char| c.is_ascii_digit());
-    number
-        .parse::<f64>()
-        .ok()
-        .filter(|share| plain && (0.0..=100.0).contains(share))
-        .map(|share| share / 100.0)
+    let is_short = number == "100" || number.split('.').next().is_some_and(|whole| whole.len() <= 2);
+    let is_whole = number.strip_prefix("100.").is_some_and(|rest| rest.bytes().all(|digit| digit == b'0'));
+    units::parse_number(number).filter(|_| is_short || is_whole).map(|share| share / 100.0)
 }
 
 impl Form for Moment {
@@ -108,5 +106,21 @@ impl Form for Processors {
 
     fn schema(&self, _: &mut Map<String, Json>) -> Json {
         json!({ "type": "number", "minimum": PROCESSORS_MIN, "maximum": PROCESSORS_MAX })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_read_as_its_pattern_has_it() {
+        for (text, share) in [("0%", 0.0), (" 95.5 % ", 0.955), ("05%", 0.05), ("100%", 1.0), ("100.0%", 1.0)]
+        {
+            assert_eq!(percent(text), Some(share), "{text}");
+        }
+        for text in ["95.%", ".5%", "0050%", "100.1%", "101%", "100.%", "1e1%", "-5%", "5", "%", "5%%"] {
+            assert_eq!(percent(text), None, "{text}");
+        }
     }
 }
