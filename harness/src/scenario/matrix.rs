@@ -251,9 +251,10 @@ fn axis(
             let message = format!("`{MATRIX}.{name}`: a matrix cannot change `{first}`");
             let of_tables: Vec<String> =
                 having(first, known).iter().map(|table| format!("`{table}.{first}`")).collect();
-            let hint = match of_tables.is_empty() {
-                true => HINT.to_owned(),
-                false => format!("write {} if that is meant", of_tables.join(" or ")),
+            let hint = if of_tables.is_empty() {
+                HINT.to_owned()
+            } else {
+                format!("write {} if that is meant", of_tables.join(" or "))
             };
             found.push(Mistake::new(key, message, hint));
             return None;

@@ -52,13 +52,15 @@ impl Way {
                 | MetricId::CompletionTime
                 | MetricId::LoadLateness
         );
-        match weakest.comparator() {
-            to if to.is_floor() => (id == MetricId::DeliveryRate).then_some(Self::Delivery),
-            to if !to.is_ceiling() => None,
-            _ if weakest.aggregation() == Aggregation::Slope => Some(Self::Slope),
-            _ if is_one_a_round && weakest.aggregation().quantile().is_some() => Some(Self::Rounds),
-            _ => None,
+        let to = weakest.comparator();
+        if to.is_floor() && id == MetricId::DeliveryRate {
+            return Some(Self::Delivery);
         }
+        if to.is_ceiling() && weakest.aggregation() == Aggregation::Slope {
+            return Some(Self::Slope);
+        }
+        let is_share = weakest.aggregation().quantile().is_some();
+        (to.is_ceiling() && is_one_a_round && is_share).then_some(Self::Rounds)
     }
 }
 
