@@ -1,6 +1,7 @@
 //! The files of a fleet, each with its parts by name.
 
 mod noted;
+mod workers;
 
 use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;
@@ -309,24 +310,6 @@ impl Control {
             self.map.slice(self.layout.coordinators, self.shape().coordinators() as usize);
         &all[index as usize]
     }
-
-    /// Workers of a coordinator that are alive, as it says. Its word may be overwritten: no coordinator has more than this
-    /// fleet has room for.
-    pub fn workers_alive(&self, index: u32) -> u32 {
-        let live = self.coordinator(index).own.live.load(Ordering::Relaxed);
-        live.min(self.shape().workers_per_coordinator())
-    }
-
-    /// Workers that a coordinator wants, bounded as [`Control::workers_alive`]. 0 if it has not said it yet.
-    pub fn workers_wanted(&self, index: u32) -> u32 {
-        let wanted = self.coordinator(index).own.wanted.load(Ordering::Acquire);
-        wanted.min(self.shape().workers_per_coordinator())
-    }
-
-    /// Workers of each coordinator that an operator has ordered, bounded in the same way. 0 without an order.
-    pub fn workers_ordered(&self) -> u32 {
-        self.orders().workers.load(Ordering::Relaxed).min(self.shape().workers_per_coordinator())
-    }
 }
 
 /// A coordinator's region.
@@ -478,31 +461,11 @@ mod tests {
     use super::*;
     use crate::os::identity::Identity;
 
-    fn private_dir() -> tempfile::TempDir {
-        use std::os::unix::fs::PermissionsExt;
-        let private = std::fs::Permissions::from_mode(0o700);
-        tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap()
-    }
-
-    #[test]
-    fn no_overwritten_number_of_workers_is_read_as_more_than_there_is_room_for() {
-        let dir = private_dir();
-        let none = Identity { pid: 0, start_ticks: 0 };
-        let shape = FleetShape::new(2, 20, 64, 1).unwrap();
-        let control = Control::create(&dir.path().join("control"), &Stamped::new(none, 0, shape)).unwrap();
-        for (written, read) in [(0, 0), (19, 19), (20, 20), (21, 20), (0x7fff_ffff, 20), (u32::MAX, 20)] {
-            let own = &control.coordinator(1).own;
-            own.live.store(written, Ordering::Relaxed);
-            own.wanted.store(written, Ordering::Relaxed);
-            control.orders().workers.store(written, Ordering::Relaxed);
-            let found = [control.workers_alive(1), control.workers_wanted(1), control.workers_ordered()];
-            assert_eq!(found, [read; 3], "{written}");
-        }
-    }
-
     #[test]
     fn how_a_supervisor_was_started_is_read_back_whole_or_not_at_all() {
-        let dir = private_dir();
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().permissions(private).tempdir_in("/dev/shm").unwrap();
         let path = dir.path().join("control");
         let shape = FleetShape::new(1, 1, 64, 1).unwrap();
         let none = Identity { pid: 0, start_ticks: 0 };

@@ -204,7 +204,7 @@ fn changed(part: &Part) -> Uncopied {
     Uncopied::Lost(format!("it had {} bytes, and was changed", part.len))
 }
 
-/// Copies all that there is; returns how many bytes that were. Not by `io::copy`, which does not tell whose error it was.
+/// Copies all that there is; returns how many bytes that were. Not by `io::copy`, whose error may be of either end.
 fn transfer(mut from: impl Read, to: &mut impl Write) -> Result<u64, Failed> {
     let (mut piece, mut copied) = (vec![0; PIECE], 0);
     loop {

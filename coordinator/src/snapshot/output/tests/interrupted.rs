@@ -3,7 +3,6 @@
 use super::*;
 use std::collections::BTreeSet;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 /// Where the child of a test has its desk.
 const DIR: &str = "OUTPUT_TEST_DIR";
@@ -60,14 +59,14 @@ fn desk() -> tempfile::TempDir {
 
 /// Waits until `is_so` of what is in the directory, and kills the child at once.
 fn kill_when(child: &mut Child, dir: &Path, is_so: impl Fn(&[String]) -> bool) {
-    for _ in 0..1_000_000 {
+    for _ in 0..100_000_000_u64 {
         if is_so(&names(dir)) {
             child.kill().unwrap();
             child.wait().unwrap();
             return;
         }
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_micros(50));
+        std::thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
