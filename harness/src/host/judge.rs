@@ -66,8 +66,9 @@ fn control_groups(readings: &Readings, need: &Need) -> Vec<Capability> {
         let Some(why) = refused else { return ok(CONTROL_GROUPS, format!("{name}: groups can be made")) };
         missing(CONTROL_GROUPS, format!("{name}: {why}"), CONTROL_GROUPS_REMEDY)
     };
-    let is_shared = |name: &&str| readings.in_one_tree.iter().any(|controller| controller.name() == *name);
-    let both = need.grouped.iter().filter(|faults| faults.controllers.iter().all(|name| is_shared(&name)));
+    let is_shared =
+        |name: &&'static str| readings.in_one_tree.iter().any(|controller| controller.name() == *name);
+    let both = need.grouped.iter().filter(|faults| faults.controllers.iter().all(is_shared));
     let refused = both.map(|faults| {
         let [one, other] = faults.controllers;
         let found = format!(

@@ -307,7 +307,9 @@ impl FaultFacts {
                 agents.values().filter(|agent| agent.name.starts_with(&prefix)).map(|agent| agent.id),
             );
         }
-        gone.iter().for_each(|agent| self.pool.give_up(*agent));
+        for agent in &gone {
+            self.pool.give_up(*agent);
+        }
         self.awaits_no_more(exit.seen_ns, |agent| gone.contains(&agent));
     }
 

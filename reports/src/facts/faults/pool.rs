@@ -77,7 +77,9 @@ impl Pool {
             for prefix in empty.iter().filter_map(|agent| dependents(&agent.name)) {
                 places.extend(agents.values().filter(|a| a.name.starts_with(&prefix)).map(|agent| agent.id));
             }
-            places.iter().for_each(|agent| self.give_up(*agent));
+            for agent in &places {
+                self.give_up(*agent);
+            }
             settled.push((since_ns, places));
         }
         settled
