@@ -1,7 +1,10 @@
 //! Processes of the harness's own beside its fleet: this very program, with another verb. They end with the harness, however it ends,
 //! but for the one that answers trapped calls, which outlives it until the last process below its filter has ended.
 
+mod line;
+
 use coordinator::client::Identity;
+pub(crate) use line::Line;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getppid, pidfd_open, pidfd_send_signal, set_parent_process_death_signal,
 };

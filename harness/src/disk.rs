@@ -15,7 +15,7 @@ mod probe;
 mod serve;
 mod through;
 
-use crate::companion::Companion;
+use crate::companion::{Companion, Line};
 use crate::private_shm::Namespace;
 use crate::scenario::fault::DiskFault;
 pub use covers::Covers;
@@ -27,7 +27,7 @@ use reports::runlog::event::Met;
 use rustix::fs::{Mode, OFlags};
 pub use serve::serve;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -64,48 +64,28 @@ fn start_server(dir: &OwnedFd, device: OwnedFd, control: OwnedFd) -> io::Result<
     })
 }
 
-/// The harness's end of the line to a server.
+/// The line to a server.
 #[derive(Debug)]
 struct Control {
-    orders: UnixStream,
-    answers: BufReader<UnixStream>,
+    line: Line,
     /// Faults that were armed so far.
     armed: u32,
 }
 
 impl Control {
     fn new(stream: UnixStream) -> io::Result<Self> {
-        Ok(Self { answers: BufReader::new(stream.try_clone()?), orders: stream, armed: 0 })
-    }
-
-    /// What the server says next.
-    fn hear(&mut self, within: Duration) -> io::Result<String> {
-        self.orders.set_read_timeout(Some(within))?;
-        let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(0) => Err(io::Error::other("the process that serves the directory has ended")),
-            Ok(_) => Ok(line.trim_end().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Err(io::Error::other("the process that serves the directory does not answer"))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn say(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.orders, "{line}")
+        Ok(Self { line: Line::new(stream, "the process that serves the directory")?, armed: 0 })
     }
 
     /// Waits for this line at the start; what the server says instead is why it cannot serve.
     fn expect(&mut self, line: &str) -> io::Result<()> {
-        let said = self.hear(READY_WITHIN)?;
+        let said = self.line.hear(READY_WITHIN)?;
         if said == line { Ok(()) } else { Err(io::Error::other(said)) }
     }
 
     /// What the server has to say of an order that it has carried out.
     fn order(&mut self, order: Order) -> io::Result<String> {
-        self.say(&order.to_string())?;
-        let said = self.hear(OBEYS_WITHIN)?;
+        let said = self.line.ask(&order.to_string(), OBEYS_WITHIN)?;
         match said.strip_prefix(DONE) {
             Some(rest) => Ok(rest.trim_start().to_owned()),
             None => Err(io::Error::other(said)),
@@ -171,7 +151,7 @@ impl Disk {
         let mounted = Mounted(dir.clone());
         // The server's is the only one then: with it, the mount is dead.
         drop(device);
-        control.say(SERVE)?;
+        control.line.say(SERVE)?;
         control.expect(READY)?;
         let probe = Arc::new(probe::file(&dir).map_err(named(&dir))?);
         let (control, locked) = (Mutex::new(control), Mutex::default());
@@ -224,6 +204,7 @@ impl Disk {
     /// One that obeys and does nothing: a directory as any other, behind a line that says yes.
     #[cfg(test)]
     pub fn idle(dir: &Path) -> Self {
+        use std::io::{BufRead as _, BufReader, Write as _};
         let (ours, its) = UnixStream::pair().unwrap();
         std::thread::spawn(move || {
             let mut answers = its.try_clone().unwrap();

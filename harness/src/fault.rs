@@ -17,6 +17,7 @@ mod kill;
 #[cfg(feature = "sabotage")]
 mod lie;
 mod limit;
+mod offspring;
 mod pause;
 mod segment;
 mod shm;

@@ -16,6 +16,7 @@ pub(crate) mod read;
 
 use crate::fault::Controller;
 use crate::private_shm::REMEDY;
+use crate::scenario::fault::Grouped;
 use crate::scenario::{Plan, Workload};
 use crate::trapped::Trapped;
 use reports::criterion::HostLimits;
@@ -80,6 +81,8 @@ pub struct Need {
     pub traps_calls: bool,
     /// Controllers of the control groups that its faults put processes into.
     pub(crate) groups: Vec<Controller>,
+    /// Faults that give a process a group of two controllers at once.
+    pub grouped: Vec<Grouped>,
     /// The programs that are started. In a name, `{}` is the task's number.
     pub programs: Vec<Commanded>,
 }
@@ -98,6 +101,7 @@ impl Need {
             disk_dirs: disk_dirs(plan),
             held_bytes: plan.calendar().most_held(plan.faults()),
             groups: groups_of(plan),
+            grouped: plan.grouped(),
             file_bytes: shape.file_bytes(),
             mapped_bytes: shape.shm_bytes(),
             log_bytes: Footprint::of(plan).log_bytes,
@@ -128,6 +132,11 @@ impl Need {
             groups: {
                 let new: Vec<_> = other.groups.into_iter().filter(|one| !self.groups.contains(one)).collect();
                 [self.groups, new].concat()
+            },
+            grouped: {
+                let new: Vec<_> =
+                    other.grouped.into_iter().filter(|one| !self.grouped.contains(one)).collect();
+                [self.grouped, new].concat()
             },
             disks: self.disks || other.disks,
             disk_dirs: {

@@ -8,6 +8,7 @@ pub mod conduct;
 pub mod disk;
 pub mod engine;
 pub mod exit;
+mod failing;
 pub mod fault;
 pub mod host;
 pub mod private_shm;

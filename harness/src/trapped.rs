@@ -11,9 +11,10 @@ mod answers;
 mod orders;
 
 pub use answers::serve;
-pub use orders::{CallErrors, Counts, Which};
+pub use orders::{CallErrors, Counts};
 
-use crate::companion::Companion;
+use crate::companion::{Companion, Line};
+use crate::failing::Which;
 use coordinator::client::Identity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -21,7 +22,7 @@ use rustix::thread::gettid;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -246,7 +247,7 @@ pub fn is_below(process: Identity) -> Result<(), String> {
 #[derive(Debug)]
 struct Answerer {
     process: Companion,
-    control: RefCell<BufReader<UnixStream>>,
+    control: RefCell<Line>,
 }
 
 impl Answerer {
@@ -256,25 +257,18 @@ impl Answerer {
             command.args(["answer-calls", "--probe", &probe.to_string()]).arg(dir);
             command.stdin(Stdio::from(calls)).stdout(Stdio::from(OwnedFd::from(theirs)));
         })?;
-        let started = Self { process, control: RefCell::new(BufReader::new(control)) };
-        started.answer(START_MAX)?;
-        Ok(started)
+        let mut control = Line::new(control, "it")?;
+        counts(&control.hear(START_MAX)?)?;
+        Ok(Self { process, control: RefCell::new(control) })
     }
 
     fn order(&self, words: &str) -> Result<Counts, TrapError> {
-        let send = || {
-            self.control.borrow_mut().get_mut().write_all(format!("{words}\n").as_bytes())?;
-            self.answer(OBEY_MAX)
-        };
-        send().map_err(TrapError::Gone)
+        let said = self.control.borrow_mut().ask(words, OBEY_MAX);
+        said.and_then(|said| counts(&said)).map_err(TrapError::Gone)
     }
+}
 
-    /// It says its counts after each order, and when it has started.
-    fn answer(&self, within: Duration) -> io::Result<Counts> {
-        let mut control = self.control.borrow_mut();
-        control.get_mut().set_read_timeout(Some(within))?;
-        let mut line = String::new();
-        control.read_line(&mut line)?;
-        line.trim_end().parse().map_err(|_| io::Error::other(format!("it says {line:?}")))
-    }
+/// It says its counts after each order, and when it has started.
+fn counts(said: &str) -> io::Result<Counts> {
+    said.parse().map_err(|_| io::Error::other(format!("it says {said:?}")))
 }

@@ -278,7 +278,7 @@ impl Facts {
             Event::Incident(incident) => declared = self.incident(incident),
             Event::Fault(step) => self.faults.step(step, &self.agents),
             Event::Scaled(scaled) => self.scaled(scaled),
-            Event::Resized(of) => self.resizings.record(of.reached_ns.saturating_sub(of.decided_ns)),
+            Event::Resized(of) => self.resized(of),
             Event::DeathNoticed(of) => self.death_noticed(of),
             Event::Command(command) => self.commands.push(command.clone()),
             Event::Round(round) => self.round(round),
@@ -331,7 +331,7 @@ impl Facts {
         self.samples.exit(exit);
         if exit.expected {
             self.exits_expected += 1;
-            self.faults.retired(exit);
+            self.faults.retired(exit, &self.agents);
         } else if self.faults.explains(exit, self.agents.get(&exit.agent)) {
             self.exits_declared.push(exit.clone());
             return true;
@@ -356,6 +356,7 @@ impl Facts {
     fn round(&mut self, round: &Round) {
         self.work.round(round);
         self.mixed.round(round);
+        self.faults.settle(round, &self.agents);
         self.faults.round(round);
         self.balance.round(round);
         self.contention.round(round, self.spans.load_time(round.scheduled_ns));

@@ -1,6 +1,7 @@
 //! The files of a fleet, each with its parts by name.
 
 mod noted;
+mod workers;
 
 use super::bitmap::ReadyBitmap;
 use super::doorbell::Doorbell;

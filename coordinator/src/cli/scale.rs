@@ -91,7 +91,7 @@ fn look(control: &Control, args: &Args) -> Progress {
         match entry.process.life() {
             Life::Live if retiring => progress.retiring += 1,
             Life::Live => {
-                let live = entry.own.live.load(Ordering::Relaxed);
+                let live = control.workers_alive(index);
                 progress.serving += 1;
                 progress.workers += live;
                 progress.done &= args.workers.is_none_or(|wanted| wanted == live);

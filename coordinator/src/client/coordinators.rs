@@ -188,8 +188,8 @@ impl Client {
                 full = true;
                 continue;
             }
-            let own = &entry.own;
-            let live = own.live.load(Ordering::Relaxed).max(own.wanted.load(Ordering::Relaxed));
+            let live =
+                self.control.workers_alive(index as u32).max(self.control.workers_wanted(index as u32));
             let room = i64::from(live) - link.ledger.in_flight as i64;
             // Where a coordinator is being replaced, or will not be, tasks wait.
             let serves = entry.process.life() == Life::Live;

@@ -214,8 +214,8 @@ impl Coordinator {
         let workers = region.shape().workers_per_coordinator();
         let span = policy.workers.within(workers);
         // As the predecessor had it, if there was one.
-        let before = control.coordinator(index).own.wanted.load(Ordering::Relaxed);
-        let by_hand = control.orders().workers.load(Ordering::Relaxed);
+        let before = control.workers_wanted(index);
+        let by_hand = control.workers_ordered();
         let wanted = match (before, by_hand) {
             (0, 0) => span.start,
             (0, wanted) | (wanted, _) => wanted.clamp(1, workers),

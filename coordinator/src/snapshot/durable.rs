@@ -3,11 +3,15 @@
 //! Not by `tempfile`: its errors hide the kernel's reason, which is what a user can act on.
 
 use super::error::SnapshotError;
+use super::record::MAGIC;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use std::fs::File;
-use std::io::{self, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +19,9 @@ use std::time::{Duration, Instant};
 const LOCKED_FOR: Duration = Duration::from_millis(300);
 /// and is tried this often until then.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// A file is made again this often, should another process take it for left behind before it is locked.
+const TRIES: u32 = 3;
 
 /// What becomes of a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,23 +51,23 @@ impl Staged {
                 why: "something that is not a regular file has that name (choose another one)".into(),
             });
         }
-        let mut staged = std::ffi::OsString::from(".");
-        staged.push(name);
-        staged.push(format!(".{}", std::process::id()));
+        sweep(path);
+        let mut staged = staged_prefix(name);
+        staged.push(std::process::id().to_string());
         let staged = path.with_file_name(staged);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let open = || rustix::fs::open(&staged, flags, mode);
-        let file = match open() {
-            // Left by a dead process that had this pid.
-            Err(rustix::io::Errno::EXIST) => {
-                let _ = std::fs::remove_file(&staged);
-                open()
+        for _ in 0..TRIES {
+            let file = create(&staged).map_err(|errno| refused(errno.into()))?;
+            // As long as it is locked, no other process takes it for left behind. Not every file system has locks.
+            let locked = lock(&file, path);
+            if is_at(&file, &staged) {
+                let staged = Self { path: path.to_owned(), temporary: staged, file: Some(file) };
+                return match locked {
+                    Err(error @ SnapshotError::Locked { .. }) => Err(error),
+                    _ => Ok(staged),
+                };
             }
-            other => other,
-        };
-        let file = File::from(file.map_err(|errno| refused(errno.into()))?);
-        Ok(Self { path: path.to_owned(), temporary: staged, file: Some(file) })
+        }
+        Err(refused(io::Error::other(format!("{} was removed while it was made", staged.display()))))
     }
 
     fn file(&self) -> &File {
@@ -92,11 +99,7 @@ impl Staged {
         };
         renamed.map_err(|errno| SnapshotError::io(path, "rename it into place", &errno.into()))?;
         let file = self.file.take().expect("only `publish` takes the file, and it consumes this");
-        let parent = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        File::open(parent)
+        File::open(parent(path))
             .and_then(|parent| parent.sync_all())
             .map_err(|error| SnapshotError::io(path, "flush its name to the disk", &error))?;
         Ok(file)
@@ -108,6 +111,74 @@ impl Drop for Staged {
         if self.file.is_some() {
             let _ = std::fs::remove_file(&self.temporary);
         }
+    }
+}
+
+/// What the temporary names for a file begin with; the process that writes it follows.
+fn staged_prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".unfinished-");
+    prefix
+}
+
+fn create(staged: &Path) -> rustix::io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || rustix::fs::open(staged, flags, Mode::RUSR | Mode::WUSR);
+    let file = match open() {
+        // Left by a dead process that had this pid, where there are no locks to find that out by.
+        Err(Errno::EXIST) if begun(staged).is_some() => {
+            let _ = std::fs::remove_file(staged);
+            open()
+        }
+        other => other,
+    };
+    Ok(File::from(file?))
+}
+
+/// Removes what processes left that were killed while they wrote `path`: it has a temporary name of its own, no process
+/// writes it, and it begins as such a file does.
+fn sweep(path: &Path) {
+    let Some(prefix) = path.file_name().map(staged_prefix) else { return };
+    for entry in std::fs::read_dir(parent(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.as_bytes().strip_prefix(prefix.as_bytes());
+        if pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit)) {
+            remove_if_left(&path.with_file_name(name));
+        }
+    }
+}
+
+fn remove_if_left(staged: &Path) {
+    let Some(file) = begun(staged) else { return };
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&file, staged) {
+        // The next one finds it again.
+        let _ = std::fs::remove_file(staged);
+    }
+}
+
+/// A file of this user's that begins as a backup or a journal does, or ends before that shows.
+fn begun(staged: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(staged, flags, Mode::empty()).ok()?);
+    let found = file.metadata().ok()?;
+    let is_own = found.is_file() && found.uid() == rustix::process::geteuid().as_raw();
+    let mut begun = Vec::new();
+    let is_read = is_own && (&file).take(MAGIC.len() as u64).read_to_end(&mut begun).is_ok();
+    (is_read && MAGIC.as_bytes().starts_with(&begun)).then_some(file)
+}
+
+/// Whether it still has its name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: Metadata| (found.dev(), found.ino());
+    let now = std::fs::symlink_metadata(path).map(identity);
+    now.is_ok_and(|now| file.metadata().is_ok_and(|then| identity(then) == now))
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     }
 }
 
@@ -130,5 +201,46 @@ pub(crate) fn lock(file: &File, path: &Path) -> Result<(), SnapshotError> {
             Err(Errno::WOULDBLOCK) => return Err(SnapshotError::Locked { path: path.to_owned() }),
             Err(errno) => return Err(SnapshotError::io(path, "lock it", &errno.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_nothing_that_lives_or_is_the_users() {
+        let desk = tempfile::tempdir().unwrap();
+        let path = |name: &str| desk.path().join(name);
+        let left =
+            [(".saved.unfinished-1", MAGIC), (".saved.unfinished-2", ""), (".saved.unfinished-3", "{\"rec")];
+        let others = [
+            (".saved.unfinished-4", "mine"),
+            (".saved.unfinished-", ""),
+            (".saved.unfinished-1x", ""),
+            (".saved.1", ""),
+            (".other.unfinished-1", MAGIC),
+        ];
+        for (name, text) in left.into_iter().chain(others) {
+            fs::write(path(name), text).unwrap();
+        }
+        let living = path(".saved.unfinished-5");
+        fs::write(&living, MAGIC).unwrap();
+        let locked = File::open(&living).unwrap();
+        lock(&locked, &living).unwrap();
+        std::os::unix::fs::symlink("elsewhere", path(".saved.unfinished-6")).unwrap();
+        let staged = Staged::create(&path("saved")).unwrap();
+        for (name, _) in left {
+            assert!(!path(name).exists(), "{name}");
+        }
+        for (name, text) in others {
+            assert_eq!(fs::read_to_string(path(name)).unwrap(), text, "{name}");
+        }
+        assert!(living.exists() && path(".saved.unfinished-6").is_symlink());
+        // One that is being written is not taken for left behind.
+        sweep(&path("saved"));
+        staged.publish(Existing::Replace).unwrap();
+        assert!(path("saved").exists());
     }
 }

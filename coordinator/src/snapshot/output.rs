@@ -1,18 +1,22 @@
 //! Output that a backup's answers name in files of the fleet: copied into a directory beside the backup, since the fleet's
 //! own goes with it.
 //!
-//! The directory may hold files of the user's. None is touched but copies that the backup replaced here had named.
+//! The directory may hold files of the user's. None is touched but copies that a backup named: the one that is replaced
+//! here, or one that was interrupted, which had noted them ([`leftover`]).
 
 mod dir;
+mod leftover;
 
 use super::error::SnapshotError;
 use super::file::{Snapshot, read_snapshot};
 use super::record::{AnswerRecord, Untold};
-use crate::wire::spooled::{Part, Spooled, name_of};
+use crate::wire::spooled::{Part, STREAMS, Spooled, name_of};
 use crate::wire::{TaskId, spooled};
 use dir::{Dir, Uncopied};
+use leftover::Leftover;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,19 +35,22 @@ pub fn output_dir(path: &Path) -> PathBuf {
 /// The copies of a backup that is not written yet. They are removed again if that fails.
 #[derive(Debug)]
 pub(crate) struct Copied {
-    path: PathBuf,
-    /// Locked as long as it is open. `None` if nothing was copied.
+    /// Locked as long as it is open. `None` if there is nothing to copy, and nothing to remove.
     dir: Option<Dir>,
+    /// Those that were made.
     names: Vec<String>,
-    /// What the backup that is there has in the directory.
+    /// What is of no use once this backup is written.
     before: HashSet<String>,
+    /// What an earlier note names is still there, and nothing else names it.
+    keeps_note: bool,
     /// The answers whose output cannot be had, and why. They are in the backup, and a restore reports them without it.
     pub(crate) lost: Vec<(TaskId, String)>,
 }
 
 /// Copies the output that the answers of a backup name, before it is written to `path`. An answer whose output its client
 /// has removed because its result is written is left out: `unwritten` finds the tasks whose results are not known to be written,
-/// and is `None` if that cannot be found out. The files of an earlier backup of that name stay until [`Copied::keep`].
+/// and is `None` if that cannot be found out. The files of an earlier backup of that name stay until [`Copied::keep`]; those
+/// of one that was interrupted are removed.
 ///
 /// # Errors
 /// The directory belongs to another user, or is a link, or there is no room in it.
@@ -52,8 +59,7 @@ pub(crate) fn copy(
     snapshot: &mut Snapshot,
     unwritten: &mut dyn FnMut() -> Option<HashSet<TaskId>>,
 ) -> Result<Copied, SnapshotError> {
-    let before = read_snapshot(path).map_or_else(|_| HashSet::new(), |before| names_in(&before));
-    let mut copied = Copied { path: path.to_owned(), dir: None, names: Vec::new(), before, lost: Vec::new() };
+    let mut copied = Copied::begin(path, snapshot)?;
     let mut lost = HashMap::new();
     for one in snapshot.untold.iter_mut().filter(|one| one.answer.spooled) {
         if let Some(why) = copied.copy(one, snapshot.header.taken_unix_ns)? {
@@ -77,6 +83,18 @@ pub(crate) fn copy(
     Ok(copied)
 }
 
+/// Removes what a backup left in `dir` that was interrupted. `there` is the backup of that name. Returns what cannot be told
+/// from copies of the one that is there, because that cannot be read.
+fn sweep(dir: &mut Dir, there: &Result<Option<Snapshot>, SnapshotError>) -> Vec<String> {
+    let Some(left) = dir.leftover() else { return Vec::new() };
+    dir.is_new |= left.made_dir;
+    let Ok(there) = there else { return left.all() };
+    let kept = there.as_ref().map(names_in).unwrap_or_default();
+    let useless = left.useless(there.as_ref().map(|there| there.header.taken_unix_ns));
+    dir.remove(useless.iter().filter(|name| !kept.contains(*name)).map(String::as_str));
+    Vec::new()
+}
+
 /// Those of the tasks whose results are written. A client removes the files of an answer before it notes that.
 fn ended(
     mut open: HashSet<TaskId>,
@@ -95,6 +113,43 @@ fn ended(
 }
 
 impl Copied {
+    /// Removes what an interrupted backup left, and notes what is to be copied.
+    fn begin(path: &Path, snapshot: &Snapshot) -> Result<Self, SnapshotError> {
+        let there = match read_snapshot(path) {
+            Err(_) if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) => {
+                Ok(None)
+            }
+            there => there.map(Some),
+        };
+        let taken = snapshot.header.taken_unix_ns;
+        let spooled = snapshot.untold.iter().filter(|one| one.answer.spooled);
+        let copies: Vec<String> = spooled
+            .filter_map(|one| Some((one.id, parsed(one.id, &one.answer)?)))
+            .flat_map(|(id, found)| {
+                found.streams().map(|(stream, _)| copy_name(id, taken, stream)).collect::<Vec<_>>()
+            })
+            .collect();
+        let mut dir = if copies.is_empty() {
+            // Without one there is nothing in it, or what is there is not this user's.
+            Dir::open(&output_dir(path)).ok().flatten()
+        } else {
+            Some(Dir::make(&output_dir(path))?)
+        };
+        let unknown = dir.as_mut().map(|dir| sweep(dir, &there)).unwrap_or_default();
+        let keeps_note = !unknown.is_empty();
+        let named = there.iter().flatten().flat_map(names_in);
+        let before: HashSet<_> = named.chain(unknown).filter(|name| taken_of(name).is_some()).collect();
+        let copied = Self { dir, names: Vec::new(), before, keeps_note, lost: Vec::new() };
+        if let Some(dir) = &copied.dir {
+            let is_needed = !copies.is_empty();
+            let noted = dir.begin(&Leftover::new(taken, copies, &copied.before, dir.is_new));
+            if is_needed {
+                noted?;
+            }
+        }
+        Ok(copied)
+    }
+
     /// Copies the output of an answer; returns why there is none. `taken` makes the names different from those of every other
     /// backup.
     fn copy(&mut self, one: &mut Untold, taken: u64) -> Result<Option<String>, SnapshotError> {
@@ -102,13 +157,9 @@ impl Copied {
             return Ok(Some("its worker does not say where it is".to_owned()));
         };
         let mut lost = None;
-        for (part, stream) in [(&mut found.stdout, "stdout"), (&mut found.stderr, "stderr")] {
-            let Some(part) = part else { continue };
-            let name = format!("{}{taken:x}.{stream}", name_of(one.id));
-            let dir = match &mut self.dir {
-                Some(dir) => dir,
-                none => none.insert(Dir::make(&output_dir(&self.path))?),
-            };
+        for (stream, part) in found.streams_mut() {
+            let name = copy_name(one.id, taken, stream);
+            let dir = self.dir.as_ref().expect("it was opened for what is to be copied");
             match dir.copy(part, &name) {
                 Ok(()) => self.names.push(name.clone()),
                 Err(Uncopied::Lost(why)) => lost = Some(format!("{}: {why}", part.path.display())),
@@ -124,23 +175,30 @@ impl Copied {
 
     /// The backup `snapshot` is written: removes what the one before it had here.
     pub(crate) fn keep(mut self, snapshot: &Snapshot) {
-        let names = std::mem::take(&mut self.names);
+        let Some(dir) = self.dir.take() else { return };
         let kept = names_in(snapshot);
-        let left = self.before.iter().chain(&names).filter(|name| !kept.contains(*name) && is_copy(name));
-        // Without one there is nothing in it, or what is there is not this user's.
-        let dir = self.dir.take().or_else(|| Dir::open(&output_dir(&self.path)).ok().flatten());
-        if let Some(dir) = dir {
-            dir.remove(left.map(String::as_str));
-        }
+        let left = self.before.iter().chain(&self.names).filter(|name| !kept.contains(*name));
+        let removed = dir.remove(left.map(String::as_str));
+        dir.end();
+        dir.leave(removed);
     }
 }
 
 impl Drop for Copied {
     fn drop(&mut self) {
         if let Some(dir) = self.dir.take() {
-            dir.remove(self.names.iter().map(String::as_str));
+            let removed = dir.remove(self.names.iter().map(String::as_str));
+            if !self.keeps_note {
+                dir.end();
+            }
+            dir.leave(removed);
         }
     }
+}
+
+/// What a backup that was taken then calls a part of a task's output.
+fn copy_name(id: TaskId, taken: u64, stream: &str) -> String {
+    format!("{}{taken:x}.{stream}", name_of(id))
 }
 
 fn parsed(id: TaskId, answer: &AnswerRecord) -> Option<Spooled> {
@@ -163,11 +221,12 @@ fn names_in(snapshot: &Snapshot) -> HashSet<String> {
     found.flat_map(names).filter_map(|name| name.into_os_string().into_string().ok()).collect()
 }
 
-/// Whether it is a name that [`Copied::copy`] gives.
-fn is_copy(name: &str) -> bool {
-    let rest = spooled::task_of(name).and_then(|id| name.strip_prefix(&name_of(id)));
-    let taken = rest.and_then(|rest| rest.strip_suffix(".stdout").or_else(|| rest.strip_suffix(".stderr")));
-    taken.is_some_and(|taken| !taken.is_empty() && taken.bytes().all(|byte| byte.is_ascii_hexdigit()))
+/// When the backup was taken that has a copy of this name; `None` if it is no name of a copy.
+fn taken_of(name: &str) -> Option<u64> {
+    let id = spooled::task_of(name)?;
+    let (taken, stream) = name.strip_prefix(&name_of(id))?.split_once('.')?;
+    let taken = u64::from_str_radix(taken, 16).ok()?;
+    (name == copy_name(id, taken, stream) && STREAMS.contains(&stream)).then_some(taken)
 }
 
 /// Says where the output of a backup at `path` is: in the directory beside it.

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Bytes of stderr that follow a [`Spooled`] in the body: enough for a reason.
 pub const BEGINNING_MAX: usize = 1024;
 
+/// What the parts of a task's output are called.
+pub const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
 /// The output of a task. `None` is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +53,18 @@ impl Spooled {
 
     pub fn parts(&self) -> impl Iterator<Item = &Part> {
         self.stdout.iter().chain(&self.stderr)
+    }
+
+    /// The parts, each with its name.
+    pub fn streams(&self) -> impl Iterator<Item = (&'static str, &Part)> {
+        let both = STREAMS.into_iter().zip([&self.stdout, &self.stderr]);
+        both.filter_map(|(stream, part)| Some((stream, part.as_ref()?)))
+    }
+
+    /// The parts, to be changed, each with its name.
+    pub fn streams_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut Part)> {
+        let both = STREAMS.into_iter().zip([&mut self.stdout, &mut self.stderr]);
+        both.filter_map(|(stream, part)| Some((stream, part.as_mut()?)))
     }
 
     /// Removes the files that do not stay. It is no error if they are gone.

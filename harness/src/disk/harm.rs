@@ -1,8 +1,7 @@
 //! What is done to the calls in a directory: how much longer each takes, and which of them fail. Pure, for one set of draws.
 
-use crate::scenario::fault::{CallError, DiskFault, Which};
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use crate::failing::Turns;
+use crate::scenario::fault::{CallError, DiskFault};
 use std::time::Duration;
 
 /// A call that a disk has to answer. Names, attributes, listings and removals are not among them.
@@ -31,7 +30,8 @@ pub(super) struct Answer {
 struct Armed {
     id: u32,
     what: DiskFault,
-    random: ChaCha8Rng,
+    /// Of one by which calls fail.
+    turns: Option<Turns>,
     /// Calls since it was armed that it could have befallen, and those that it has.
     calls: u64,
     hit: u64,
@@ -43,7 +43,11 @@ pub(super) struct Harms(Vec<Armed>);
 
 impl Harms {
     pub(super) fn arm(&mut self, id: u32, what: DiskFault, seed: u64) {
-        self.0.push(Armed { id, what, random: ChaCha8Rng::seed_from_u64(seed), calls: 0, hit: 0 });
+        let turns = match what {
+            DiskFault::Fail { calls, .. } => Some(Turns::new(calls, seed, 0)),
+            DiskFault::Slow(_) | DiskFault::Full => None,
+        };
+        self.0.push(Armed { id, what, turns, calls: 0, hit: 0 });
     }
 
     /// How many calls there were meanwhile, and how many of them it befell; nothing if it is not armed.
@@ -80,11 +84,8 @@ impl Armed {
         let (delay, error) = match self.what {
             DiskFault::Slow(delay) => (delay, None),
             DiskFault::Full => (Duration::ZERO, Some(CallError::NoSpace)),
-            DiskFault::Fail { error, calls } => {
-                let fails = match calls {
-                    Which::Rate(share) => self.random.random_bool(share.clamp(0.0, 1.0)),
-                    Which::Nth(nth) => self.calls.is_multiple_of(u64::from(nth.max(1))),
-                };
+            DiskFault::Fail { error, .. } => {
+                let fails = self.turns.as_mut().is_some_and(Turns::fails);
                 (Duration::ZERO, fails.then_some(error))
             }
         };
@@ -96,6 +97,7 @@ impl Armed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::fault::Which;
 
     const EVERY: [Call; 6] = [Call::Open, Call::Create, Call::Read, Call::Write, Call::Alter, Call::Sync];
 
@@ -115,23 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn the_nth_call_fails_and_the_share_that_was_asked_for_does_by_the_seed() {
+    fn every_call_takes_its_turn_and_those_that_fail_are_counted() {
         let mut harms = Harms::default();
         harms.arm(1, fail(Which::Nth(3)), 0);
-        let fails = |harms: &mut Harms| harms.next(Call::Write).error.is_some();
-        let found: Vec<bool> = (0..6).map(|_| fails(&mut harms)).collect();
+        let found: Vec<bool> = EVERY.iter().map(|call| harms.next(*call).error.is_some()).collect();
         assert_eq!(found, [false, false, true, false, false, true]);
         assert_eq!(harms.disarm(1), Some((6, 2)));
-        let of_seed = |seed| {
-            let mut harms = Harms::default();
-            harms.arm(1, fail(Which::Rate(0.1)), seed);
-            (0..10_000).map(|_| fails(&mut harms)).collect::<Vec<bool>>()
-        };
-        assert_eq!(of_seed(7), of_seed(7));
-        assert_ne!(of_seed(7), of_seed(8));
-        // Six standard deviations of a binomial of 10,000 at 10 % are 180.
-        let failed = of_seed(7).into_iter().filter(|fails| *fails).count();
-        assert!((820..=1180).contains(&failed), "{failed}");
     }
 
     #[test]

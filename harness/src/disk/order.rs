@@ -1,6 +1,7 @@
 //! What a harness tells the process that serves a directory, and what that answers: a line each.
 
-use crate::scenario::fault::{CallError, DiskFault, Which};
+use crate::failing;
+use crate::scenario::fault::{CallError, DiskFault};
 use reports::runlog::event::Met;
 use std::fmt;
 use std::time::Duration;
@@ -40,11 +41,8 @@ impl fmt::Display for Order {
                 match what {
                     DiskFault::Slow(delay) => write!(f, "slow {}", delay.as_nanos()),
                     DiskFault::Full => f.write_str("full"),
-                    DiskFault::Fail { error, calls: Which::Rate(share) } => {
-                        write!(f, "fail {} share {share}", error.name())
-                    }
-                    DiskFault::Fail { error, calls: Which::Nth(nth) } => {
-                        write!(f, "fail {} nth {nth}", error.name())
+                    DiskFault::Fail { error, calls } => {
+                        write!(f, "fail {} {}", error.name(), failing::said(*calls))
                     }
                 }
             }
@@ -62,13 +60,9 @@ impl Order {
                 let what = match *what {
                     ["slow", ns] => DiskFault::Slow(Duration::from_nanos(ns.parse().ok()?)),
                     ["full"] => DiskFault::Full,
-                    ["fail", error, "share", share] => DiskFault::Fail {
+                    ["fail", error, how, many] => DiskFault::Fail {
                         error: CallError::of_name(error)?,
-                        calls: Which::Rate(share.parse().ok()?),
-                    },
-                    ["fail", error, "nth", nth] => DiskFault::Fail {
-                        error: CallError::of_name(error)?,
-                        calls: Which::Nth(nth.parse().ok()?),
+                        calls: failing::read(how, many)?,
                     },
                     _ => return None,
                 };
@@ -82,6 +76,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::fault::Which;
 
     #[test]
     fn an_order_is_read_as_it_was_written() {

@@ -7,7 +7,7 @@
 use super::{Fault, Look};
 use crate::scenario::fault::{CallError, Which};
 use crate::system::{PlaceId, Presence, Process, System};
-use crate::trapped::{self, CallErrors, Counts, Probed, Trap, is_below};
+use crate::trapped::{CallErrors, Counts, Probed, Trap, is_below};
 use reports::runlog::event::Met;
 use rustix::io::Errno;
 use std::cell::Cell;
@@ -33,9 +33,9 @@ pub(super) struct Calls {
 
 impl Calls {
     pub(super) fn new((error, which): (CallError, Which), words: String, seed: u64) -> Self {
-        let (which, tries) = match which {
-            Which::Rate(rate) => (trapped::Which::Rate(rate), tries(rate)),
-            Which::Nth(nth) => (trapped::Which::Nth(nth), 2 * u64::from(nth)),
+        let tries = match which {
+            Which::Rate(rate) => tries(rate),
+            Which::Nth(nth) => 2 * u64::from(nth),
         };
         let errors = CallErrors { errno: errno(error), which, seed };
         let (tried, failed, counts) = (Cell::new(0), Cell::new(0), Counts::default());

@@ -1,5 +1,7 @@
-//! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal. Proven by `/proc/PID/task/*/status`.
+//! Fewer processors, by `sched_setaffinity` of every thread, and those before to heal, also of what was started since. Proven by
+//! `/proc/PID/task/*/status`.
 
+use super::offspring::{Effect, Offspring, Since};
 use super::{Fault, Look, all, every, every_living, heirs, names};
 use crate::system::{Identity, Presence, Process, System};
 use procfs::process::Process as Proc;
@@ -16,11 +18,41 @@ pub(super) struct Cpus {
     limited: Vec<(Process, CpuSet)>,
     /// Every process that there was then.
     before: HashSet<Identity>,
+    since: Since,
+    /// Once it is healed.
+    offspring: Option<Offspring>,
+}
+
+/// The processors of one that is no target, or of a thread that began while its process was healed.
+#[derive(Debug)]
+struct Inherited {
+    /// As targets were given them.
+    given: Vec<Vec<u32>>,
+}
+
+impl Inherited {
+    /// The threads that have no other processors than a target was given.
+    fn threads(&self, pid: u32) -> Vec<u32> {
+        let has_given = |(_, allowed): &(u32, Vec<u32>)| self.given.contains(allowed);
+        allowed(pid).unwrap_or_default().into_iter().filter(has_given).map(|(thread, _)| thread).collect()
+    }
+}
+
+impl Effect for Inherited {
+    type Before = CpuSet;
+
+    fn shows(&self, pid: u32) -> bool {
+        !self.threads(pid).is_empty()
+    }
+
+    fn undo(&self, pid: u32, before: &CpuSet) -> Result<(), String> {
+        self.threads(pid).into_iter().try_for_each(|thread| set_thread(thread, before))
+    }
 }
 
 impl Cpus {
     pub(super) fn new(to: u32) -> Self {
-        Self { to, limited: Vec::new(), before: HashSet::new() }
+        Self { to, limited: Vec::new(), before: HashSet::new(), since: Since::default(), offspring: None }
     }
 
     fn processes(&self) -> Vec<Process> {
@@ -57,8 +89,7 @@ fn pid(raw: u32) -> Option<Pid> {
 /// The first of them, as many as `count`.
 fn first(set: &CpuSet, count: u32) -> CpuSet {
     let mut some = CpuSet::new();
-    let allowed = (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu));
-    allowed.take(count as usize).for_each(|cpu| some.set(cpu));
+    numbers(set).take(count as usize).for_each(|cpu| some.set(cpu as usize));
     some
 }
 
@@ -66,12 +97,17 @@ fn first(set: &CpuSet, count: u32) -> CpuSet {
 fn set(process: &Process, cpus: &CpuSet) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("{} (pid {}): {error}", process.place, process.pid);
     for thread in threads(process).map_err(|error| failed(&error))? {
-        match sched_setaffinity(pid(thread), cpus) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(errno) => return Err(failed(&errno)),
-        }
+        set_thread(thread, cpus).map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// One that has ended needs nothing.
+fn set_thread(thread: u32, cpus: &CpuSet) -> Result<(), String> {
+    match sched_setaffinity(pid(thread), cpus) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(errno) => Err(errno.to_string()),
+    }
 }
 
 fn threads(process: &Process) -> Result<Vec<u32>, String> {
@@ -82,18 +118,31 @@ fn threads(process: &Process) -> Result<Vec<u32>, String> {
 
 /// The most processors that the kernel shows for one of its threads.
 fn shown(process: &Process) -> Result<u32, String> {
-    let raw = i32::try_from(process.pid).map_err(|_| "has no pid".to_owned())?;
-    let tasks = Proc::new(raw).and_then(|proc| proc.tasks()).map_err(|error| error.to_string())?;
-    let of_thread = |status: procfs::process::Status| -> u32 {
-        status.cpus_allowed_list.iter().flatten().map(|(from, to)| to.saturating_sub(*from) + 1).sum()
-    };
-    let counts = tasks.flatten().filter_map(|task| task.status().ok()).map(of_thread);
+    let counts = allowed(process.pid)?.into_iter().map(|(_, allowed)| allowed.len() as u32);
     counts.max().ok_or_else(|| "has no thread that can be read".to_owned())
+}
+
+/// The processors that the kernel shows for each thread of a process, in order.
+fn allowed(pid: u32) -> Result<Vec<(u32, Vec<u32>)>, String> {
+    let raw = i32::try_from(pid).map_err(|_| "has no pid".to_owned())?;
+    let tasks = Proc::new(raw).and_then(|proc| proc.tasks()).map_err(|error| error.to_string())?;
+    let of_thread = |status: procfs::process::Status| -> Vec<u32> {
+        status.cpus_allowed_list.iter().flatten().flat_map(|(from, to)| *from..=*to).collect()
+    };
+    let threads =
+        tasks.flatten().filter_map(|task| Some((u32::try_from(task.tid).ok()?, task.status().ok()?)));
+    Ok(threads.map(|(thread, status)| (thread, of_thread(status))).collect())
+}
+
+/// The numbers of the processors of a set.
+fn numbers(set: &CpuSet) -> impl Iterator<Item = u32> {
+    (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).map(|cpu| cpu as u32)
 }
 
 impl Fault for Cpus {
     fn inject(&mut self, system: &mut dyn System, targets: &[Process]) -> Result<String, String> {
         self.before = all(system);
+        self.since = Since::now();
         for target in targets {
             match self.lower(target) {
                 Ok(before) => self.limited.push((target.clone(), before)),
@@ -120,14 +169,26 @@ impl Fault for Cpus {
         let present = self.present(system);
         let failed: Vec<String> =
             present.iter().filter_map(|(process, before)| set(process, before).err()).collect();
-        if failed.is_empty() {
-            Ok(format!("the processors before for {}", names(&self.processes())))
-        } else {
-            Err(failed.join("; "))
+        if !failed.is_empty() {
+            return Err(failed.join("; "));
         }
+        let given = |before: &CpuSet| numbers(before).take(self.to as usize).collect();
+        let effect = Inherited { given: self.limited.iter().map(|(_, before)| given(before)).collect() };
+        let targets = self.limited.iter().map(|(process, before)| (process.identity(), *before)).collect();
+        self.offspring = Some(Offspring::heal(effect, all(system), targets, self.since)?);
+        Ok(format!("the processors before for {}, and what they have started", names(&self.processes())))
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
+        match (&self.offspring, self.agents_are_healed(system)) {
+            (Some(offspring), Look::Shown(shown)) => offspring.look(&shown),
+            (_, look) => look,
+        }
+    }
+}
+
+impl Cpus {
+    fn agents_are_healed(&self, system: &dyn System) -> Look {
         let present = self.present(system);
         let wanted: HashMap<u32, u32> =
             present.iter().map(|(process, before)| (process.pid, before.count())).collect();

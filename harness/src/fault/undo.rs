@@ -229,15 +229,17 @@ fn take_back(group: &Group) -> Result<(), String> {
     }
 }
 
+/// Where its processes came from is asked only if there are any: that group may be gone by then, with what was in it.
 fn empty(group: &Group, dir: &Path) -> io::Result<()> {
-    if !is_of_groups(&group.origin) || group.origin.starts_with(dir) {
-        return Err(io::Error::other(format!("{} is not a control group beside it", group.origin.display())));
-    }
     let until = Instant::now() + EMPTY_WITHIN;
     loop {
         let inside = fs::read_to_string(dir.join("cgroup.procs"))?;
         if inside.is_empty() {
             return Ok(());
+        }
+        if !is_of_groups(&group.origin) || group.origin.starts_with(dir) {
+            let origin = group.origin.display();
+            return Err(io::Error::other(format!("{origin} is not a control group beside it")));
         }
         let mut refused = None;
         for pid in inside.lines() {

@@ -66,7 +66,18 @@ fn control_groups(readings: &Readings, need: &Need) -> Vec<Capability> {
         let Some(why) = refused else { return ok(CONTROL_GROUPS, format!("{name}: groups can be made")) };
         missing(CONTROL_GROUPS, format!("{name}: {why}"), CONTROL_GROUPS_REMEDY)
     };
-    need.groups.iter().map(one).collect()
+    let is_shared =
+        |name: &&'static str| readings.in_one_tree.iter().any(|controller| controller.name() == *name);
+    let both = need.grouped.iter().filter(|faults| faults.controllers.iter().all(is_shared));
+    let refused = both.map(|faults| {
+        let [one, other] = faults.controllers;
+        let found = format!(
+            "{}, each with a group of a process ({one}, {other}); in version 2 of control groups a process is in one",
+            faults.message
+        );
+        missing(CONTROL_GROUPS, found, "let one begin after the other has been healed, or use a host with version 1")
+    });
+    need.groups.iter().map(one).chain(refused).collect()
 }
 
 /// A program that the scenario names.

@@ -36,6 +36,8 @@ pub(super) struct Readings {
     pub(super) cgroups: Cgroups,
     /// Of each controller, why no group can be made for it.
     pub(super) groups: Vec<(Controller, Option<String>)>,
+    /// Controllers whose groups are those of other controllers, too: version 2 of control groups has one tree.
+    pub(super) in_one_tree: Vec<Controller>,
     pub(super) kernel: String,
     pub(super) pidfd: Result<(), String>,
     pub(super) futex: Result<(), String>,
@@ -206,6 +208,7 @@ pub(super) fn readings(shm_dir: &Path) -> Readings {
         pids_now: load.as_ref().map_or(0, |load| load.entities),
         cgroups: cgroups(),
         groups: Controller::ALL.map(|one| (one, one.is_writable().err())).to_vec(),
+        in_one_tree: Controller::ALL.into_iter().filter(|one| one.is_in_one_tree()).collect(),
         kernel: known(text("/proc/sys/kernel/osrelease").trim()),
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).map(drop).map_err(|error| error.to_string()),
         futex: futex::wake(&AtomicU32::new(0), futex::Flags::empty(), 1)

@@ -36,7 +36,8 @@ use keys::{
     MAY_MEET_NOTHING, MEMORY, MOMENT, NAME, NICE, NTH, PART, PICK, Pick, RATE, RESOURCE, ROLE, SHARE, SIZE,
     TIMES, TO, WITHIN, WORDS,
 };
-pub(super) use overlap::{Thing, rehearsed as rehearsed_overlaps};
+pub use overlap::Grouped;
+pub(super) use overlap::{Thing, grouped, rehearsed as rehearsed_overlaps};
 pub(super) use rules::TABLE;
 pub use words::Overwrite;
 

@@ -335,6 +335,11 @@ impl Plan {
         &self.scenario.faults
     }
 
+    /// Faults that a host cannot carry out where its control groups have one tree for all controllers.
+    pub fn grouped(&self) -> Vec<fault::Grouped> {
+        fault::grouped(self.faults(), self.load().duration(), self.shape())
+    }
+
     /// What a file system of the run's own for shared memory can hold; nothing if the fleet uses that of the host.
     pub fn private_shm(&self) -> Option<Room> {
         self.scenario.private_shm

@@ -5,9 +5,8 @@
 //! what it removes.
 
 use super::aim;
-use super::orders::{COUNTS, CallErrors, Counts, DISARM, Which};
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
+use super::orders::{COUNTS, CallErrors, Counts, DISARM};
+use crate::failing::Turns;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::fs::File;
@@ -19,36 +18,12 @@ use trap::{Answer, Call, Listener};
 /// An order is a line of a hundred bytes at most.
 const ORDER_MAX: usize = 256;
 
-/// Which calls fail next.
-#[derive(Debug)]
-struct Turn {
-    which: Which,
-    made: u64,
-    drawn: ChaCha8Rng,
-}
-
-impl Turn {
-    fn new(errors: &CallErrors, stream: u64) -> Self {
-        let mut drawn = ChaCha8Rng::seed_from_u64(errors.seed);
-        drawn.set_stream(stream);
-        Self { which: errors.which, made: 0, drawn }
-    }
-
-    fn fails(&mut self) -> bool {
-        self.made += 1;
-        match self.which {
-            Which::Rate(rate) => self.drawn.random_bool(rate),
-            Which::Nth(nth) => self.made.is_multiple_of(nth.into()),
-        }
-    }
-}
-
 /// Armed: the turns of the system and of the probe, which do not disturb each other.
 #[derive(Debug)]
 struct Armed {
     errno: Errno,
-    system: Turn,
-    probe: Turn,
+    system: Turns,
+    probe: Turns,
 }
 
 #[derive(Debug)]
@@ -128,7 +103,7 @@ impl Answers {
             (COUNTS, _) => {}
             (_, Ok(errors)) => {
                 self.counts = Counts::default();
-                let [system, probe] = [0, 1].map(|stream| Turn::new(&errors, stream));
+                let [system, probe] = [0, 1].map(|stream| Turns::new(errors.which, errors.seed, stream));
                 self.armed = Some(Armed { errno: errors.errno, system, probe });
             }
             _ => return false,
@@ -164,30 +139,6 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn failed(which: Which, seed: u64, stream: u64) -> Vec<bool> {
-        let mut turn = Turn::new(&CallErrors { errno: Errno::NOSPC, which, seed }, stream);
-        (0..10_000).map(|_| turn.fails()).collect()
-    }
-
-    #[test]
-    fn every_nth_call_fails() {
-        let found = failed(Which::Nth(3), 7, 0);
-        assert!(found.iter().enumerate().all(|(made, fails)| *fails == ((made + 1) % 3 == 0)));
-        assert!(failed(Which::Nth(1), 7, 0).into_iter().all(|fails| fails));
-    }
-
-    #[test]
-    fn a_share_of_the_calls_fails_and_the_seed_says_which() {
-        let found = failed(Which::Rate(0.3), 7, 0);
-        let share = found.iter().filter(|fails| **fails).count();
-        // Five standard deviations of 10,000 draws.
-        assert!((2771..=3229).contains(&share), "{share}");
-        assert_eq!(found, failed(Which::Rate(0.3), 7, 0));
-        assert_ne!(found, failed(Which::Rate(0.3), 8, 0));
-        assert_ne!(found, failed(Which::Rate(0.3), 7, 1));
-        assert!(failed(Which::Rate(1.0), 7, 0).into_iter().all(|fails| fails));
-    }
 
     #[test]
     fn it_fails_no_call_before_it_is_armed_and_after_it_is_disarmed() {

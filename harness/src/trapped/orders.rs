@@ -1,5 +1,6 @@
 //! What is said between the harness and the process that answers trapped calls: a line an order, a line an answer.
 
+use crate::failing::{self, Which};
 use rustix::io::Errno;
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +8,6 @@ use std::str::FromStr;
 pub(super) const DISARM: &str = "disarm";
 pub(super) const COUNTS: &str = "counts";
 const ARM: &str = "arm";
-
-/// Which calls on shared memory fail.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Which {
-    /// A share of them, 0 to 1.
-    Rate(f64),
-    /// Every n-th, from 1 on.
-    Nth(u32),
-}
 
 /// Calls on shared memory that fail.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,11 +36,7 @@ pub struct Unknown;
 impl fmt::Display for CallErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errno = self.errno.raw_os_error();
-        let seed = self.seed;
-        match self.which {
-            Which::Rate(rate) => write!(f, "{ARM} {errno} {seed} rate {rate}"),
-            Which::Nth(nth) => write!(f, "{ARM} {errno} {seed} nth {nth}"),
-        }
+        write!(f, "{ARM} {errno} {} {}", self.seed, failing::said(self.which))
     }
 }
 
@@ -57,17 +45,10 @@ impl FromStr for CallErrors {
 
     fn from_str(text: &str) -> Result<Self, Unknown> {
         let words: Vec<&str> = text.split(' ').collect();
-        let [ARM, errno, seed, how, which] = words[..] else { return Err(Unknown) };
+        let [ARM, errno, seed, how, many] = words[..] else { return Err(Unknown) };
         let errno = Errno::from_raw_os_error(errno.parse().map_err(|_| Unknown)?);
         let seed = seed.parse().map_err(|_| Unknown)?;
-        let rate = || which.parse().ok().filter(|rate| (0.0..=1.0).contains(rate)).map(Which::Rate);
-        let nth = || which.parse().ok().filter(|nth| *nth > 0).map(Which::Nth);
-        let which = match how {
-            "rate" => rate(),
-            "nth" => nth(),
-            _ => None,
-        };
-        Ok(Self { errno, which: which.ok_or(Unknown)?, seed })
+        Ok(Self { errno, which: failing::read(how, many).ok_or(Unknown)?, seed })
     }
 }
 

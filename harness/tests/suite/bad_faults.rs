@@ -326,3 +326,36 @@ fn faults_that_meet_in_a_rehearsal_alone_are_named_before_it() {
     let close = notes(Some("20x"));
     assert!(close.contains("in this rehearsal the faults `one` and `two` are both under way"), "{close}");
 }
+
+#[test]
+fn two_controllers_of_one_process_at_once_are_known_for_hosts_that_have_one_group_for_both() {
+    let fault = |name: &str, kind: &str, role: &str, at: &str| {
+        format!(
+            "\n[[fault]]\nname = \"{name}\"\nkind = \"{kind}\nrole = \"{role}\"\nat = \"{at}\"\nfor = \"1s\"\n"
+        )
+    };
+    let (memory, pids) = ("cgroup-memory\"\nmemory = \"64MiB\"", "cgroup-pids\"\nto = 64");
+    let grouped = |one: String, two: String| {
+        let text = GOOD.replacen("[profile.ci]\nload.duration = \"3s\"\n", "", 1) + &one + &two;
+        planned(&text, None).grouped()
+    };
+    for (role, at, meet) in [
+        ("worker", "1s", true),
+        ("worker", "1500ms", true),
+        // Its workers have its groups.
+        ("coordinator", "1500ms", true),
+        ("worker", "3s", false),
+    ] {
+        let found = grouped(fault("one", memory, "worker", "1s"), fault("two", pids, role, at));
+        let names: Vec<_> = found.iter().map(|faults| faults.controllers).collect();
+        assert_eq!(names, if meet { vec![["memory", "pids"]] } else { vec![] }, "{role} {at}");
+        assert!(
+            found
+                .iter()
+                .all(|faults| faults.message.contains("the faults `one` and `two` are both under way"))
+        );
+    }
+    // What is done to a process goes on in it, whatever is done to the file of a region.
+    let other = fault("two", "segment-unlink\"", "coordinator", "1s").replace("unlink\"\"", "unlink\"");
+    assert_eq!(grouped(fault("one", memory, "coordinator", "1s"), other), []);
+}

@@ -10,6 +10,7 @@
 //! lost until then is lost to the fault.
 
 mod firing;
+mod pool;
 mod recovery;
 mod taken;
 
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use firing::Firing;
 use firing::outlasts;
+use pool::Pool;
 pub use recovery::STEADY_NS;
 use recovery::{Calm, Ended, Open};
 use taken::Taken;
@@ -24,7 +26,7 @@ use taken::Taken;
 use super::{Counts, Distribution};
 use crate::runlog::event::{
     AgentExit, AgentId, AgentInfo, AgentReplaced, FaultKind, FaultStep, FaultStepKind, Header, Incident,
-    IncidentKind, Role, dependents,
+    IncidentKind, Resized, Role, Round, dependents,
 };
 
 /// After its last affected place is back, a firing excuses a sweep that has not heard of that for so long, and a
@@ -48,8 +50,8 @@ pub struct FaultFacts {
     /// Rounds that are over, and how long they take while nothing is wrong.
     ended: Ended,
     calm: Calm,
-    /// Places that the fleet has given up.
-    retired: BTreeSet<AgentId>,
+    /// Places that the fleet has given up, those that are empty, and how many it wants.
+    pool: Pool,
     /// Processes whose end is explained, and by which firings, in their order.
     explains: BTreeMap<(AgentId, u32), Vec<usize>>,
     /// Whose stop, suspicion or hang is explained.
@@ -179,7 +181,7 @@ impl FaultFacts {
             let Some(prefix) = dependents(&target.name) else { continue };
             // A place that the fleet has given up has no process to lose.
             let is_its = |a: &&AgentInfo| a.role == Role::Worker && a.name.starts_with(&prefix);
-            let theirs = agents.values().filter(is_its).filter(|a| !self.retired.contains(&a.id));
+            let theirs = agents.values().filter(is_its).filter(|a| !self.pool.is_given_up(a.id));
             hit.extend(theirs.map(|agent| (agent.id, agent.pid)));
         }
         let kind = firing.kind;
@@ -243,12 +245,16 @@ impl FaultFacts {
             exit.seen_ns <= firing.explains_until_ns()
                 && role.is_some_and(|role| firing.kind.ends_by(role, &exit.how, is_hung))
         };
+        let is_empty = agent.is_some_and(|agent| agent.pid == exit.pid);
+        if is_empty {
+            self.pool.lose(exit.agent);
+        }
         let Some(index) = firings.into_iter().rev().find(is_its) else { return false };
         let firing = &mut self.firings[index];
         firing.deaths += 1;
         self.noticed(index, exit.seen_ns);
-        let is_empty = agent.is_some_and(|agent| agent.pid == exit.pid);
-        for open in self.open.iter_mut().filter(|open| is_empty && open.firing == index) {
+        let is_wanted = is_empty && !self.pool.is_given_up(exit.agent);
+        for open in self.open.iter_mut().filter(|open| is_wanted && open.firing == index) {
             open.lose(exit.agent);
         }
         true
@@ -289,14 +295,34 @@ impl FaultFacts {
     }
 
     pub(super) fn replaced(&mut self, new: &AgentReplaced) {
-        self.retired.remove(&new.agent);
+        self.pool.fill(new.agent);
         self.awaits_no_more(new.seen_ns, |agent| agent == new.agent);
     }
 
-    /// The process has ended in order.
-    pub(super) fn retired(&mut self, exit: &AgentExit) {
-        self.retired.insert(exit.agent);
-        self.awaits_no_more(exit.seen_ns, |agent| agent == exit.agent);
+    /// The process has ended in order, and with a coordinator its workers: those of them that are dead have no successors.
+    pub(super) fn retired(&mut self, exit: &AgentExit, agents: &BTreeMap<AgentId, AgentInfo>) {
+        let mut gone = BTreeSet::from([exit.agent]);
+        if let Some(prefix) = dependents(&exit.name) {
+            gone.extend(
+                agents.values().filter(|agent| agent.name.starts_with(&prefix)).map(|agent| agent.id),
+            );
+        }
+        for agent in &gone {
+            self.pool.give_up(*agent);
+        }
+        self.awaits_no_more(exit.seen_ns, |agent| gone.contains(&agent));
+    }
+
+    /// A fleet that follows its load has another size: see [`Pool::settled`].
+    pub(super) fn resized(&mut self, resized: &Resized) {
+        self.pool.resized(resized);
+    }
+
+    /// A round is over: what it shows of a fleet that has become smaller.
+    pub(super) fn settle(&mut self, round: &Round, agents: &BTreeMap<AgentId, AgentInfo>) {
+        for (at_ns, places) in self.pool.settled(round.started_ns, agents) {
+            self.awaits_no_more(at_ns, |agent| places.contains(&agent));
+        }
     }
 
     /// By a stage of the load the fleet is smaller, and as large as it is to be: what is empty stays so.
@@ -350,7 +376,7 @@ impl FaultFacts {
         }
         self.taken.resume(t_ns);
         self.ended.resume();
-        self.retired.clear();
+        self.pool = Pool::default();
         self.open.clear();
         self.explains.clear();
         self.killed.clear();

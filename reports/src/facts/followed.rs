@@ -1,7 +1,7 @@
 //! How soon a fleet has another size, and knows of a death.
 
 use super::Facts;
-use crate::runlog::event::{AgentReplaced, DeathNoticed, Scaled};
+use crate::runlog::event::{AgentReplaced, DeathNoticed, Resized, Scaled};
 
 impl Facts {
     pub(super) fn scaled(&mut self, scaled: &Scaled) {
@@ -12,6 +12,11 @@ impl Facts {
                 self.faults.shrunk(reached_ns, &self.agents);
             }
         }
+    }
+
+    pub(super) fn resized(&mut self, resized: &Resized) {
+        self.resizings.record(resized.reached_ns.saturating_sub(resized.decided_ns));
+        self.faults.resized(resized);
     }
 
     pub(super) fn replaced_by(&mut self, new: &AgentReplaced, t_ns: u64) {

@@ -44,6 +44,28 @@ pub(super) enum Refusal {
     Copy(String),
 }
 
+/// Why there is no next task of a list that a run has begun, and what to do.
+#[derive(Debug)]
+pub(super) struct Unlisted {
+    pub(super) what: String,
+    pub(super) hint: &'static str,
+}
+
+impl Unlisted {
+    fn unread(what: String) -> Self {
+        Self { what, hint: "" }
+    }
+
+    fn changed(what: String) -> Self {
+        Self { what, hint: "do not change a list before its run has ended" }
+    }
+
+    /// Of a line that was not checked before the run began.
+    fn mistake(what: String) -> Self {
+        Self { what, hint: "the lines before this one were taken: correct it, and run the rest" }
+    }
+}
+
 /// A list that has been checked.
 #[derive(Debug)]
 pub(super) struct List {
@@ -219,10 +241,11 @@ impl List {
     }
 
     /// The next task to be done, of the lines that have come.
-    fn next_live(&mut self) -> Result<Next<Spec>, String> {
+    fn next_live(&mut self) -> Result<Next<Spec>, Unlisted> {
         loop {
             let Source::Live { name, live, line } = &mut self.source else { return Ok(Next::End) };
-            let text = match live.next().map_err(|error| format!("cannot read {name}: {error}"))? {
+            let unread = |error| Unlisted::unread(format!("cannot read {name}: {error}"));
+            let text = match live.next().map_err(unread)? {
                 Piece::Line(text) => text,
                 Piece::Later => return Ok(Next::Later),
                 Piece::End => {
@@ -235,8 +258,8 @@ impl List {
                 continue;
             }
             let (line, number) = (*line, self.facts.total + 1);
-            let wrong = |what: &str| format!("{name}:{line}: {what}");
-            let spec = plain(&text, line, number, &self.doer).map_err(|all| wrong(&all.join("; ")))?;
+            let spec = plain(&text, line, number, &self.doer);
+            let spec = spec.map_err(|all| Unlisted::mistake(self.source.in_line(&all.join("; "))))?;
             self.facts.total += 1;
             if !self.is_done(&spec) {
                 return Ok(Next::Task(spec));
@@ -252,18 +275,19 @@ impl List {
     }
 
     /// The next task to be done; an error if the list has changed since it was checked.
-    fn next(&mut self) -> Result<Next<Spec>, String> {
+    fn next(&mut self) -> Result<Next<Spec>, Unlisted> {
         if self.facts.open {
             return self.next_live();
         }
         while let Some((mark, wanted)) = self.checked.get(self.taken as usize).copied() {
-            let found = self.next_line(self.taken + 1)?;
+            let found = self.next_line(self.taken + 1).map_err(Unlisted::unread)?;
             self.taken += 1;
+            let changed = |line| Unlisted::changed(self.changed(line));
             match found {
-                None => return Err(self.changed(None)),
-                Some(found) if found.mark != mark => return Err(self.changed(Some(found.line))),
+                None => return Err(changed(None)),
+                Some(found) if found.mark != mark => return Err(changed(Some(found.line))),
                 Some(Found { line, spec, .. }) if wanted => {
-                    return spec.map(Next::Task).map_err(|_| self.changed(Some(line)));
+                    return spec.map(Next::Task).map_err(|_| changed(Some(line)));
                 }
                 Some(_) => {}
             }
@@ -419,6 +443,14 @@ impl Source {
         }
     }
 
+    /// What is wrong, and where: of a list that was checked it was said before.
+    fn in_line(&self, what: &str) -> String {
+        match self {
+            Self::Live { name, line, .. } => format!("{name}:{line}: {what}"),
+            Self::Agents(_) | Self::Lines { .. } => what.to_owned(),
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Self::Agents(_) => "the command".to_owned(),
@@ -430,7 +462,7 @@ impl Source {
 
 /// Prints what a run would do, one line per task.
 pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<()>, String> {
-    while let Next::Task(spec) = list.next()? {
+    while let Next::Task(spec) = list.next().map_err(|unlisted| unlisted.what)? {
         if let Err(error) = writeln!(out, "{}", spec.in_shell()) {
             return Ok(Err(error));
         }
@@ -439,9 +471,24 @@ pub(super) fn print(list: &mut List, out: &mut impl Write) -> Result<io::Result<
 }
 
 /// The next task that is to be done, ready to be sent.
-pub(super) fn next_job(list: &mut List) -> Result<Next<Job>, String> {
+pub(super) fn next_job(list: &mut List) -> Result<Next<Job>, Unlisted> {
     Ok(match list.next()? {
-        Next::Task(spec) => Next::Task(list.surroundings.job(spec)?),
+        Next::Task(spec) => {
+            // No line has one if each ends with it.
+            let has_nul = spec.argv.iter().any(|argument| argument.contains(&0));
+            let mistake = |what: String| {
+                let found = Unlisted::mistake(list.source.in_line(&what));
+                if has_nul {
+                    Unlisted {
+                        hint: "with `--null`, each input ends with a NUL instead of a newline",
+                        ..found
+                    }
+                } else {
+                    found
+                }
+            };
+            Next::Task(list.surroundings.job(spec).map_err(mistake)?)
+        }
         Next::Later => Next::Later,
         Next::End => Next::End,
     })

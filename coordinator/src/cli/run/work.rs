@@ -340,9 +340,9 @@ impl Run {
                         }
                     }
                     Ok(Next::Later | Next::End) => return,
-                    Err(error) => {
+                    Err(unlisted) => {
                         self.work.progress.clear();
-                        print::error(error, "do not change a list before its run has ended");
+                        print::error(unlisted.what, unlisted.hint);
                         self.stop = Some(Stop::Broken(FAILED));
                         return;
                     }

@@ -267,7 +267,7 @@ fn coordinator(
         queued: tasks.iter().filter(|task| task.is_queued).count() as u32,
         live: count(&|worker| worker.process.is_live()),
         busy: count(&|worker| worker.process.is_live() && worker.task.is_some()),
-        wanted: Some(entry.own.wanted.load(Ordering::Acquire)).filter(|wanted| *wanted > 0),
+        wanted: Some(control.workers_wanted(index)).filter(|wanted| *wanted > 0),
         paused: entry.own.paused.load(Ordering::Acquire) > 0,
         process,
         workers,

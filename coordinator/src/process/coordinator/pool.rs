@@ -50,7 +50,7 @@ impl Coordinator {
         let places = self.links.iter().filter(|link| link.rings.is_some()).count() as u32;
         let orders = self.control.orders();
         let scaled = orders.scaled.load(Ordering::Acquire);
-        let by_hand = orders.workers.load(Ordering::Relaxed);
+        let by_hand = self.control.workers_ordered();
         let before = self.wanted;
         let mut how = 1;
         if scaled != self.scaled && by_hand != 0 {
@@ -184,13 +184,10 @@ impl Coordinator {
                 continue;
             }
             let own = &other.own;
-            // Another process writes these: they may be anything, and no coordinator has more workers than this.
-            let most = self.control.shape().workers_per_coordinator();
+            // Another process writes these: they may be anything.
             let taken = own.busy.load(Ordering::Relaxed).saturating_add(own.queued.load(Ordering::Relaxed));
-            spare_there = u32::saturating_add(
-                spare_there,
-                own.live.load(Ordering::Relaxed).min(most).saturating_sub(taken),
-            );
+            spare_there =
+                u32::saturating_add(spare_there, self.control.workers_alive(index).saturating_sub(taken));
         }
         // Other coordinators see the same idle workers: at most half of what those could take.
         let many = (waiting - spare_here).min(spare_there.div_ceil(2));

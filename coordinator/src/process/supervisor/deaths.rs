@@ -157,17 +157,18 @@ impl Supervisor {
 
     /// The surviving coordinators get as many more workers as the dead one had, as far as they have room.
     fn redistribute_workers(&mut self, dead: u32) {
-        let wanted = |index: u32| self.control.coordinator(index).own.wanted.load(Ordering::Relaxed);
         let serving = self.serving_places();
         let survivors = serving.len() as u32;
         if survivors == 0 {
             return;
         }
         // An order after an earlier death may not have been followed yet.
-        let ordered = self.control.orders().workers.load(Ordering::Relaxed);
-        let before = serving.iter().map(|index| wanted(*index)).max().unwrap_or(0).max(ordered);
+        let ordered = self.control.workers_ordered();
+        let before =
+            serving.iter().map(|index| self.control.workers_wanted(*index)).max().unwrap_or(0).max(ordered);
         let max = self.control.shape().workers_per_coordinator();
-        let after = before.saturating_add(wanted(dead).div_ceil(survivors)).min(max);
+        let lost = self.control.workers_wanted(dead);
+        let after = (before + lost.div_ceil(survivors)).min(max);
         if after <= before {
             return;
         }

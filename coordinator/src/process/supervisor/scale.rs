@@ -76,7 +76,7 @@ impl Supervisor {
             .iter()
             .map(|index| {
                 let own = &self.control.coordinator(*index).own;
-                let live = own.live.load(Ordering::Relaxed).min(most);
+                let live = self.control.workers_alive(*index);
                 let places = if self.launch.policy.workers.by_load { most } else { live };
                 let busy = u64::from(own.busy.load(Ordering::Relaxed))
                     + u64::from(own.queued.load(Ordering::Relaxed));

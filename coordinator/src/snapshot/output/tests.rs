@@ -18,11 +18,7 @@ impl Desk {
     }
 
     fn names(&self) -> Vec<String> {
-        let names = fs::read_dir(self.path("saved.output")).into_iter().flatten();
-        let mut names: Vec<_> =
-            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+        names(&self.path("saved.output"))
     }
 
     /// A backup of tasks whose output is in files of these names.
@@ -51,6 +47,14 @@ impl Desk {
         write_snapshot(&self.path("saved"), &snapshot).unwrap();
         copied.keep(&snapshot);
     }
+}
+
+/// Of what is in a directory.
+fn names(dir: &Path) -> Vec<String> {
+    let found = fs::read_dir(dir).into_iter().flatten();
+    let mut names: Vec<_> = found.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 fn id(sequence: u64) -> TaskId {
@@ -161,6 +165,35 @@ fn an_answer_without_its_output_is_left_out_only_if_its_result_is_written() {
 }
 
 #[test]
+fn output_that_cannot_be_read_is_lost_and_the_rest_is_kept() {
+    let desk = Desk::new();
+    fs::write(desk.path("a"), "12345").unwrap();
+    fs::create_dir(desk.path("directory")).unwrap();
+    std::os::unix::fs::symlink("loop", desk.path("loop")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(desk.path("socket")).unwrap();
+    let long = "n".repeat(300);
+    let mut wrong = vec!["directory", "loop", "socket", &long, "a/below"];
+    // A file of 4096 bytes, and none can be read, not even by root.
+    let unreadable = "/sys/class/net/lo/speed";
+    let fails = fs::metadata(unreadable).is_ok_and(|found| found.len() >= 5) && fs::read(unreadable).is_err();
+    if has_or_skips("a file in /sys that cannot be read", fails) {
+        wrong.push(unreadable);
+    }
+    let files: Vec<&str> = wrong.iter().copied().chain(["a"]).collect();
+    let mut snapshot = desk.snapshot(1, &files);
+    let copied = copy(&desk.path("saved"), &mut snapshot, &mut || None).unwrap();
+    let lost: Vec<_> = copied.lost.iter().map(|(id, _)| *id).collect();
+    assert_eq!(lost, (1..=wrong.len() as u64).map(id).collect::<Vec<_>>(), "{:?}", copied.lost);
+    for ((_, why), file) in copied.lost.iter().zip(&wrong) {
+        assert!(why.contains(file), "{why}");
+    }
+    write_snapshot(&desk.path("saved"), &snapshot).unwrap();
+    copied.keep(&snapshot);
+    assert_eq!(snapshot.untold.len(), files.len());
+    assert_eq!(desk.names(), [format!("1.2.{}-1.stdout", files.len())]);
+}
+
+#[test]
 fn where_it_cannot_be_found_out_no_answer_is_left_out() {
     let desk = Desk::new();
     let mut snapshot = desk.snapshot(1, &["none"]);
@@ -174,7 +207,7 @@ fn a_backup_that_fails_leaves_no_copies() {
     let desk = Desk::new();
     fs::write(desk.path("a"), "12345").unwrap();
     let copied = desk.copy(&mut desk.snapshot(1, &["a"])).unwrap();
-    assert_eq!(desk.names().len(), 1);
+    assert_eq!(desk.names(), [".unfinished", "1.2.1-1.stdout"]);
     drop(copied);
     assert!(!desk.path("saved.output").exists());
 }
@@ -189,3 +222,5 @@ fn one_backup_at_a_time_copies_into_a_directory() {
     drop(first);
     desk.copy(&mut desk.snapshot(2, &["a"])).unwrap();
 }
+
+mod interrupted;

@@ -302,6 +302,36 @@ fn lines_of_a_pipe_are_done_as_they_come() {
 }
 
 #[test]
+fn a_nul_in_a_line_of_a_pipe_is_named_with_its_line_and_what_to_do() {
+    let desk = Desk::new();
+    for (text, at, says) in [
+        (&b"one\ntw\0o\n"[..], "standard input:2: ", "with `--null`, each input ends with a NUL"),
+        (b"\n\0", "standard input:2: ", "with `--null`, each input ends with a NUL"),
+    ] {
+        let arguments = ["--agents", "1", "--inputs", "-", "--", "echo"];
+        let mut child = desk.command(&arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A list that ends at once is checked before anything starts.
+        wait_until("it is up", || !is_empty(desk.shm.path()));
+        stdin.write_all(text).unwrap();
+        drop(stdin);
+        let what = format!("{at}an argument contains a NUL, which cannot be passed to a program");
+        let ended = desk.ended(child).with(10).says(&[&what, says]);
+        assert!(!ended.stderr.contains("do not change a list"), "{}", ended.stderr);
+    }
+    // To an agent program it is a character like any other, and other mistakes have hints of their own.
+    let arguments = ["--agents", "1", "--inputs", "-", "--protocol", "jsonl", "--", "cat"];
+    let mut child = desk.command(&arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    wait_until("it is up", || !is_empty(desk.shm.path()));
+    stdin.write_all(b"\xff\n").unwrap();
+    drop(stdin);
+    desk.ended(child)
+        .with(10)
+        .says(&["standard input:1: the line must be UTF-8", "the lines before this one were taken"]);
+}
+
+#[test]
 fn a_run_that_waits_for_lines_can_be_stopped() {
     let desk = Desk::new();
     let arguments = ["--agents", "2", "--inputs", "-", "--results", "out", "--", "echo"];

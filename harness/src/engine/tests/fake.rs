@@ -78,7 +78,7 @@ pub struct Fake {
     clock: Clock,
     dir: PathBuf,
     processes: Vec<Process>,
-    present: HashSet<Identity>,
+    pub present: HashSet<Identity>,
     next_pid: u32,
     deaths: u64,
     lost: Option<String>,

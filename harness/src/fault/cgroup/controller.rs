@@ -112,6 +112,11 @@ impl Controller {
         self.home(pid).map(|home| home.dir)
     }
 
+    /// Whether its groups are those of other controllers, too.
+    pub(crate) fn is_in_one_tree(self) -> bool {
+        self.home(std::process::id()).is_ok_and(|home| home.version == Version::V2)
+    }
+
     /// Whether this process may put its children into groups of their own.
     pub(crate) fn is_writable(self) -> Result<(), String> {
         let home = self.home(std::process::id())?;

@@ -123,6 +123,30 @@ fn a_journal_that_was_cut_off_at_any_byte_does_what_is_whole_in_it_and_nothing_e
     fs::remove_dir(&group).unwrap();
 }
 
+#[test]
+fn an_empty_group_is_removed_also_if_the_one_that_its_processes_came_from_is_gone() {
+    let Some(own) = own_group() else { return };
+    let dir = private();
+    let origin = own.join(format!("harness-test-{:x}", rand::random::<u64>()));
+    fs::create_dir(&origin).unwrap();
+    let intended = [Intended { parent: own.clone(), origin: origin.clone() }];
+    let mut journal = Journal::begin_of(dir.path(), dead(), &intended).unwrap();
+    let group = journal.groups()[0].dir();
+    journal.make(0).unwrap();
+    drop(journal);
+    fs::remove_dir(&origin).unwrap();
+    // What is in it cannot go back, and stays.
+    let sleeper = Sleeper::start();
+    fs::write(group.join("cgroup.procs"), sleeper.0.id().to_string()).unwrap();
+    let replayed = replay(dir.path(), true);
+    assert!(replayed.left[0].1.contains("is not a control group beside it"), "{replayed:?}");
+    assert_eq!(sleeper.group(), group);
+    drop(sleeper);
+    assert_eq!(replay(dir.path(), true), Replayed { undone: vec![group.clone()], left: Vec::new() });
+    assert!(!group.exists());
+    assert_eq!(journals(dir.path()), 0);
+}
+
 /// A journal of a dead harness that says so of `parent`, with one group as given.
 fn forged(dir: &Path, name: impl Fn(&str) -> String, parent: &Path, made: Option<(u64, u64)>) -> PathBuf {
     let (nonce, dead) = (format!("{:032x}", rand::random::<u128>()), dead());

@@ -3,6 +3,7 @@
 use super::super::cgroup::{CgroupLimit, Cgroups};
 use super::super::read::{Limit, ShmReading};
 use super::*;
+use crate::scenario::fault::Grouped;
 
 const NEED: Need = Need {
     shm_bytes: 64 << 20,
@@ -19,6 +20,7 @@ const NEED: Need = Need {
     held_bytes: 0,
     traps_calls: false,
     groups: Vec::new(),
+    grouped: Vec::new(),
     programs: Vec::new(),
 };
 
@@ -46,6 +48,7 @@ fn good() -> Readings {
             (Controller::Memory, None),
             (Controller::Cpu, Some("/sys/fs/cgroup/cpu cannot be written to".to_owned())),
         ],
+        in_one_tree: Vec::new(),
         kernel: "6.8.0".into(),
         pidfd: Ok(()),
         futex: Ok(()),
@@ -137,6 +140,31 @@ fn control_groups_are_missing_only_for_faults_that_need_one_that_cannot_be_made(
     let [memory, cpu] = &found(&[Controller::Memory, Controller::Cpu])[..] else { panic!() };
     assert_eq!((memory.status, cpu.status), (Status::Ok, Status::Missing));
     assert!(cpu.remedy.as_ref().unwrap().contains("Delegate"), "{cpu:?}");
+}
+
+#[test]
+fn two_controllers_at_once_are_missing_only_where_both_are_in_one_tree() {
+    let grouped =
+        Grouped { controllers: ["memory", "pids"], message: "`a` and `b` are both under way".into() };
+    let need = Need { grouped: vec![grouped], ..NEED };
+    for (tree, wanted) in [
+        (&[][..], 0),
+        // As where systemd has taken over some controllers.
+        (&[Controller::Pids, Controller::Cpu], 0),
+        (&[Controller::Memory, Controller::Pids], 1),
+        (&Controller::ALL, 1),
+    ] {
+        let found = control_groups(&Readings { in_one_tree: tree.to_vec(), ..good() }, &need);
+        assert_eq!(found.len(), wanted, "{tree:?}: {found:?}");
+        for one in found {
+            assert_eq!(one.status, Status::Missing);
+            assert!(
+                one.found.contains("`a` and `b` are both under way") && one.found.contains("(memory, pids)")
+            );
+            assert!(one.remedy.unwrap().contains("after the other has been healed"));
+        }
+    }
+    assert_eq!(control_groups(&Readings { in_one_tree: Controller::ALL.to_vec(), ..good() }, &NEED), []);
 }
 
 #[test]

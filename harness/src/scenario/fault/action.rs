@@ -1,5 +1,6 @@
 //! What a firing of a fault does.
 
+pub use crate::failing::Which;
 use crate::scenario::unit::{bytes_text, duration_text};
 use reports::runlog::event::FaultKind;
 use std::time::Duration;
@@ -63,15 +64,6 @@ impl CallError {
             Self::NoMemory => "ENOMEM",
         }
     }
-}
-
-/// Which of the calls on shared memory fail.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Which {
-    /// A share of them, 0 to 1, drawn from the run's seed.
-    Rate(f64),
-    /// Every n-th.
-    Nth(u32),
 }
 
 /// A part of a coordinator's region.

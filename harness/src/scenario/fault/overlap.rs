@@ -2,7 +2,8 @@
 //! directory.
 //!
 //! Each remembers what it found, and puts that back; the second has found what the first has set. So the one that ends later
-//! would leave the other's value, or find its own gone. Targets are drawn from a seed that is not known here: what may hit the
+//! would leave the other's value, or find its own gone. Where all controllers have one tree of control groups, two of them cannot have
+//! a group of one process each; the host shows whether that is so ([`grouped`]). Targets are drawn from a seed that is not known here: what may hit the
 //! same process is refused. Of two faults on a directory, a probe would see both. Deliberately absent: faults that add up (`memory`, `cpu-hogs`), which `harness/src/host.rs` counts.
 
 use super::action::{Action, DiskFault, Resource};
@@ -165,15 +166,22 @@ impl Times {
     }
 }
 
-/// A fault that is under way together with one before it in the file, and sets the same.
-struct Clash {
+/// A fault that is under way together with one before it in the file.
+struct Meeting {
     /// Of the later one, among all.
     fault: usize,
-    thing: Thing,
+    things: [Thing; 2],
+    /// In words, without what they set.
     message: String,
 }
 
-fn clashes(faults: &[&Fault], load: Duration, shape: &FleetShape) -> Vec<Clash> {
+/// Of faults whose things are alike.
+fn meetings(
+    faults: &[&Fault],
+    load: Duration,
+    shape: &FleetShape,
+    are_alike: impl Fn(Thing, Thing) -> bool,
+) -> Vec<Meeting> {
     let of = |(index, fault): (usize, &&Fault)| {
         let thing = Thing::of(fault.action)?;
         Some((index, (*fault).clone(), thing, Times::of(fault, thing, load, shape)))
@@ -181,23 +189,63 @@ fn clashes(faults: &[&Fault], load: Duration, shape: &FleetShape) -> Vec<Clash> 
     let those: Vec<(usize, Fault, Thing, Times)> = faults.iter().enumerate().filter_map(of).collect();
     let mut found = Vec::new();
     for (nth, (index, fault, thing, times)) in those.iter().enumerate() {
-        let earlier = those[..nth].iter().filter(|(_, _, same, _)| same == thing);
-        let clash =
-            earlier.filter(|(_, other, ..)| thing.meets(fault, other)).find_map(|(_, other, _, theirs)| {
-                Some((other, times.first_with(theirs, fault.role != other.role)?))
-            });
-        if let Some((other, when)) = clash {
+        let earlier = those[..nth].iter().filter(|(_, _, theirs, _)| are_alike(*theirs, *thing));
+        let meets = earlier.filter(|(_, other, ..)| thing.meets(fault, other));
+        // Those of a process and of one that it starts find what was there before, if they begin together.
+        let first = |other: &Fault, of: Thing, theirs: &Times| {
+            times.first_with(theirs, of == *thing && fault.role != other.role)
+        };
+        let mut met =
+            meets.filter_map(|(_, other, of, theirs)| Some((other, *of, first(other, *of, theirs)?)));
+        if let Some((other, of, when)) = met.next() {
             let message = format!(
-                "the faults `{}` and `{}` are both under way {} after the start of the load, and both set {}",
+                "the faults `{}` and `{}` are both under way {} after the start of the load",
                 other.name,
                 fault.name,
-                duration_text(when),
-                thing.words()
+                duration_text(when)
             );
-            found.push(Clash { fault: *index, thing: *thing, message });
+            found.push(Meeting { fault: *index, things: [of, *thing], message });
         }
     }
     found
+}
+
+/// A fault that sets the same as one before it in the file, at once.
+struct Clash {
+    fault: usize,
+    thing: Thing,
+    message: String,
+}
+
+fn clashes(faults: &[&Fault], load: Duration, shape: &FleetShape) -> Vec<Clash> {
+    let clash = |Meeting { fault, things: [_, thing], message }| {
+        let message = format!("{message}, and both set {}", thing.words());
+        Clash { fault, thing, message }
+    };
+    meetings(faults, load, shape, |one, other| one == other).into_iter().map(clash).collect()
+}
+
+/// Two faults that give one process a control group each, of two controllers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouped {
+    /// Names of the controllers.
+    pub controllers: [&'static str; 2],
+    /// In words.
+    pub message: String,
+}
+
+/// Those of a plan. Where each controller has a tree of its own, that is possible.
+pub(in crate::scenario) fn grouped(faults: &[Fault], load: Duration, shape: &FleetShape) -> Vec<Grouped> {
+    let all: Vec<&Fault> = faults.iter().collect();
+    let are_two = |one, other| match (one, other) {
+        (Thing::Group(one), Thing::Group(other)) => one != other,
+        _ => false,
+    };
+    let of = |Meeting { things, message, .. }| match things {
+        [Thing::Group(one), Thing::Group(other)] => Some(Grouped { controllers: [one, other], message }),
+        _ => None,
+    };
+    meetings(&all, load, shape, are_two).into_iter().filter_map(of).collect()
 }
 
 /// Rejects each of them.
