@@ -96,6 +96,11 @@ def read_tables(directory, summary, histograms):
             sys.exit(f"error: samples.csv: `{column}` must hold whole numbers, not {samples[column].dtype}")
     fleet = samples[samples.role != "harness"]
     same("processes in samples.csv", fleet.name.nunique(), summary["plan"]["processes"])
+    workers = pandas.read_csv(directory / "workers.csv")
+    same("tasks in workers.csv", int(workers.answered.sum()), summary["counts"]["answered"])
+    slowest, task = workers.max_s.max() * 1e9, summary["distributions"]["task"]
+    close("the slowest task in workers.csv", slowest, task["max_ns"], 0.001)
+    close("the time of all tasks in workers.csv", (workers.mean_s * workers.answered).sum() * 1e9, task["sum_ns"], 0.01)
     same("the fewest live agents in samples.csv", int(samples.agents_live.min()), summary["sweeps"]["live_min"])
 
 

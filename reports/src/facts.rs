@@ -19,6 +19,7 @@ mod fleet_time;
 mod followed;
 mod left;
 mod listed;
+mod live;
 mod load;
 mod mixed;
 mod own;
@@ -33,6 +34,7 @@ mod time_bins;
 mod turnover;
 mod typical;
 mod work;
+mod workers;
 mod workloads;
 
 use std::collections::BTreeMap;
@@ -56,6 +58,7 @@ pub use faults::{FaultFacts, Firing, STEADY_NS};
 pub use figure::Figure;
 pub use fleet_time::FleetTime;
 pub use listed::Listed;
+pub use live::LiveView;
 pub use load::{Counts, LoadFacts, Over, Timed, WindowSpec, Windowed};
 pub use mixed::{MixedWork, Proof};
 pub use own::{Held, OwnFacts};
@@ -69,6 +72,7 @@ use stretches::Stretches;
 pub use time_bins::{TimeBin, TimeBins};
 pub use typical::Typical;
 pub use work::{WorkFacts, Worked};
+pub use workers::{Slow, WorkerFacts, median_ns};
 pub use workloads::WorkloadLoad;
 
 /// See the module.
@@ -97,6 +101,8 @@ pub struct Facts {
     pub workloads: Vec<WorkloadLoad>,
     pub samples: SampleFacts,
     pub work: WorkFacts,
+    /// What each worker did, as far as the log says it.
+    pub workers: WorkerFacts,
     pub mixed: MixedWork,
     pub own: OwnFacts,
     pub exits_unexpected: Listed<AgentExit>,
@@ -158,38 +164,6 @@ pub struct Facts {
     pub last_ns: u64,
 }
 
-/// What a progress line shows. Cheap to make.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LiveView {
-    pub phase: Option<Phase>,
-    /// Of the load phase, as all figures below unless they say otherwise.
-    pub rounds: u64,
-    pub rounds_planned: u64,
-    pub warm_up_rounds: u64,
-    pub tasks: u64,
-    pub answered: u64,
-    pub failed: u64,
-    pub duplicates: u64,
-    /// `None` before the first task.
-    pub delivery: Option<f64>,
-    pub coordination_p50_ns: Option<u64>,
-    /// `None` below 100 rounds: the sample does not support it.
-    pub coordination_p99_ns: Option<u64>,
-    pub coordination_max_ns: Option<u64>,
-    pub coordination_last_ns: Option<u64>,
-    /// Answered tasks a second.
-    pub throughput_tasks: Option<f64>,
-    /// Fleet processes that the newest sweep saw.
-    pub agents_live: Option<u32>,
-    /// As many as there are to be; two numbers where the fleet itself decides how many.
-    pub agents_planned: (u32, u32),
-    /// Over the whole run.
-    pub deaths: u64,
-    pub alerts: u64,
-    /// Sum over the fleet, as the newest sweep that read it saw it.
-    pub fleet_pss_bytes: Option<f64>,
-}
-
 impl Facts {
     /// `windows` are those that criteria will ask for, `each` the figures of single processes, and `stretches` parts of
     /// the load.
@@ -199,6 +173,7 @@ impl Facts {
             load: LoadFacts::new(&header.plan, factor, windows),
             workloads: workloads::all(&header.plan, factor, windows),
             work: WorkFacts::new(&header.plan),
+            workers: WorkerFacts::new(&header.plan),
             mixed: MixedWork::new(&header.plan),
             own: OwnFacts::new(header.plan.duration_ns),
             samples: SampleFacts::new(&header.plan, &header.host, factor, each),
@@ -300,6 +275,7 @@ impl Facts {
             Event::Ledger(ledger) => self.drained(ledger),
             Event::Threshold(step) => self.threshold(record.t_ns, step),
             Event::Checkpoint(checkpoint) => self.check_point(record, checkpoint),
+            Event::Workers(workers) => self.workers.push(workers),
             Event::Verify(verify) => self.left(verify),
             Event::End(end) => self.end = Some(end.clone()),
         }
@@ -464,32 +440,6 @@ impl Facts {
         let end = self.load_end_ns().unwrap_or(0).max(self.load.last_finished_ns?);
         let seconds = self.spans.load_time(end) as f64 / 1e9;
         (seconds > 0.0).then(|| count as f64 / seconds)
-    }
-
-    pub fn live(&self) -> LiveView {
-        let counts = &self.load.counts;
-        let time = &self.load.coordination;
-        LiveView {
-            phase: self.phase(),
-            rounds: counts.rounds,
-            rounds_planned: self.header.plan.rounds_planned,
-            warm_up_rounds: self.load.warm_up.rounds,
-            tasks: counts.tasks,
-            answered: counts.answered,
-            failed: counts.failed,
-            duplicates: counts.duplicates,
-            delivery: counts.delivery(),
-            coordination_p50_ns: time.quantile_ns(0.5),
-            coordination_p99_ns: time.supported_quantile_ns(0.99),
-            coordination_max_ns: time.max_ns(),
-            coordination_last_ns: self.load.last_coordination_ns,
-            throughput_tasks: self.throughput_tasks(),
-            agents_live: self.samples.live_last,
-            agents_planned: self.samples.scaling.bounds(),
-            deaths: self.exits_unexpected.total,
-            alerts: self.alerts.total,
-            fleet_pss_bytes: self.samples.fleet_pss_last,
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod round;
 mod scale;
 mod strays;
 mod submit;
+mod workers;
 
 use super::clock::Clock;
 use super::deaths::Ends;
@@ -43,6 +44,7 @@ use scale::Size;
 use std::collections::VecDeque;
 use std::time::Duration;
 use strays::Strays;
+use workers::ByWorker;
 
 /// The load thread sleeps no longer than this, so that a stop is seen.
 const LOOK: Duration = Duration::from_millis(100);
@@ -114,6 +116,7 @@ pub struct Loader<'a> {
     /// Tags of tasks that this end gave up by itself, the newest last.
     given_up: VecDeque<u64>,
     latencies: Latencies,
+    by_worker: ByWorker,
     /// Late and second answers since the last round that ended; they belong to rounds that are over.
     strays: Strays,
     refused: u64,
@@ -165,6 +168,7 @@ impl<'a> Loader<'a> {
             in_flight: VecDeque::new(),
             given_up: VecDeque::new(),
             latencies: Latencies::new(plan.mix()),
+            by_worker: ByWorker::default(),
             strays: Strays::default(),
             refused: 0,
             rejected: 0,
@@ -225,6 +229,9 @@ impl<'a> Loader<'a> {
             lost @ LoadEnded::SystemLost(_) => lost,
         };
         self.latencies.flush(self.tools.log, self.now_ns());
+        if let Some(event) = self.by_worker.event() {
+            self.tools.log.record(event);
+        }
         ended
     }
 
@@ -446,6 +453,7 @@ impl<'a> Loader<'a> {
     fn close_finished(&mut self) {
         while let Some(at) = self.in_flight.iter().position(InFlight::is_finished) {
             let Some(done) = self.in_flight.remove(at) else { return };
+            self.by_worker.add(done.answers());
             let mut round = done.finish();
             self.strays.take_into(&mut round);
             if self.tools.plan.mix().names().next().is_none() {

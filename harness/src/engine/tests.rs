@@ -7,6 +7,7 @@ mod faults;
 mod incidents;
 mod moments;
 mod runs;
+mod workers;
 
 use super::clock::Clock;
 use super::live::Live;

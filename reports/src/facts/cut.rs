@@ -105,6 +105,10 @@ impl Facts {
             self.task_failures.push(failed.clone());
             return true;
         }
+        // It holds what rounds did that do not count.
+        if matches!(record.event, Event::Workers(_)) {
+            return tail.rounds > 0;
+        }
         // A load that began now has done nothing that counts. What it has failed to do does.
         if let Event::Phase(PhaseBegan { phase: phase @ Phase::Load }) = &record.event {
             (tail.has_begun, tail.listed) = (true, 0);

@@ -170,6 +170,7 @@ fn time(record: &Record) -> Option<(u64, u64)> {
         | Event::Alert(_)
         | Event::Checkpoint(_)
         | Event::Threshold(_)
+        | Event::Workers(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => None,
@@ -236,6 +237,7 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         | Event::Alert(_)
         | Event::Checkpoint(_)
         | Event::Threshold(_)
+        | Event::Workers(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => {}

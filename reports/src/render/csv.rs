@@ -1,5 +1,5 @@
-//! `samples.csv` and `rounds.csv`: for spreadsheets. Units are the last word of a column's name; times
-//! are given in UTC for people and in seconds since the start for sums. Written row by row.
+//! `samples.csv`, `rounds.csv` and `workers.csv`: for spreadsheets. Units are the last word of a column's name; times
+//! are given in UTC for people and in seconds since the start for sums. The first two are written row by row.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Table;
-use crate::facts::Facts;
+use crate::facts::{Facts, Slow, median_ns};
 use crate::runlog::event::{AgentSample, Event, Header, PlanFacts, Record, Role, Round, Sample};
 use crate::verdict::Variant;
 
@@ -69,6 +69,36 @@ impl Variation {
             overrides.join(" "),
         ])
     }
+}
+
+/// `workers.csv`: a row for each worker that has answered tasks of the load, the slowest on average first. Nothing where the log
+/// does not say who answered.
+pub fn workers(facts: &Facts) -> Option<String> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let variation = Variation::of(&facts.header);
+    let names = ["worker", "answered", "mean_s", "max_s", "mean_of_median"];
+    let all = facts.workers.slowest_first();
+    if all.is_empty() {
+        return None;
+    }
+    let median_ns = median_ns(&all).filter(|ns| *ns > 0.0);
+    let row = |slow: &Slow| {
+        [
+            slow.name.clone(),
+            slow.answered.to_string(),
+            seconds(slow.mean_ns.round() as u64),
+            seconds(slow.max_ns),
+            median_ns.map_or_else(String::new, |median_ns| format!("{:.3}", slow.mean_ns / median_ns)),
+        ]
+    };
+    let rows = all.iter().map(row).map(|row| row.into_iter().chain(variation.0.clone()).collect());
+    let head = names.into_iter().chain(Variation::COLUMNS).map(str::to_owned).collect();
+    for fields in std::iter::once(head).chain(rows) {
+        let fields: Vec<String> = fields;
+        out.write_record(&fields).expect("memory takes what it is given");
+    }
+    let bytes = out.into_inner().expect("memory takes what it is given");
+    Some(String::from_utf8(bytes).expect("names and figures are text"))
 }
 
 /// What a spreadsheet loads, beside the names of the columns.

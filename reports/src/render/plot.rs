@@ -10,6 +10,7 @@ mod model;
 mod palette;
 mod processes;
 mod windows;
+mod workers;
 
 use crate::criterion::MetricId;
 use crate::facts::balance::Share;
@@ -51,7 +52,8 @@ impl Plot {
 
     /// A file of its own: light by attribute, dark by style, so that plain viewers show it too.
     pub fn standalone(&self) -> String {
-        palette::with_own_style(&visible::text(&self.svg))
+        let label = format!("<svg role=\"img\" aria-label=\"{}\" ", self.title);
+        palette::with_own_style(&visible::text(&self.svg.replacen("<svg ", &label, 1)))
     }
 }
 
@@ -73,6 +75,7 @@ pub fn all(facts: &Facts) -> Vec<Plot> {
         distribution(facts),
         delivery(facts),
         failures(facts),
+        workers::slowest(facts),
         throughput(facts),
         processes::live(facts),
         processes::typical(facts, &processes::PSS),

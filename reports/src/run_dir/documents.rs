@@ -18,6 +18,8 @@ type OpenTable = Box<dyn Table<Draft>>;
 enum Format {
     /// Drawn at once, when the run has been judged.
     Drawn(fn(&Judgement, &Facts) -> String),
+    /// The same, of a log that says enough for it.
+    Where(fn(&Facts) -> Option<String>),
     /// A folder of drawings, each with its name.
     Folder(fn(&Facts) -> Vec<(String, String)>),
     /// Written row by row while the log is read, because it grows with the log.
@@ -25,13 +27,14 @@ enum Format {
 }
 
 /// Name and format, in the order of writing. Tables are finished last: they give way to all others.
-const FORMATS: [(&str, Format); 9] = [
+const FORMATS: [(&str, Format); 10] = [
     (layout::VERDICT, Format::Drawn(|judgement, _| json::render(judgement))),
     (layout::REPORT, Format::Drawn(html::render)),
     ("report.md", Format::Drawn(markdown::render)),
     ("junit.xml", Format::Drawn(junit::render)),
     ("plots", Format::Folder(plot::files)),
     ("summary.json", Format::Drawn(summary::render)),
+    ("workers.csv", Format::Where(csv::workers)),
     ("samples.csv", Format::Table(|out, header, every| Ok(Box::new(csv::Samples::new(out, header, every)?)))),
     ("rounds.csv", Format::Table(|out, header, _| Ok(Box::new(csv::Rounds::new(out, header)?)))),
     ("latency.hlog", Format::Table(|out, header, _| Ok(Box::new(hlog::Log::new(out, header)?)))),
@@ -137,6 +140,11 @@ impl<'a> Documents<'a> {
                 self.write(&self.run_dir.join(name), html::render_apart(judgement, facts).as_bytes());
             }
             Format::Drawn(draw) => self.write(&self.run_dir.join(name), draw(judgement, facts).as_bytes()),
+            Format::Where(draw) => {
+                if let Some(text) = draw(facts) {
+                    self.write(&self.run_dir.join(name), text.as_bytes());
+                }
+            }
             Format::Folder(draw) => {
                 let folder = self.run_dir.join(name);
                 if let Err(source) = fs::create_dir_all(&folder) {

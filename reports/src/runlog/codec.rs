@@ -76,6 +76,7 @@ impl<W: Write> Writer<W> {
             | Event::Clock(_)
             | Event::Checkpoint(_)
             | Event::Threshold(_)
+            | Event::Workers(_)
             | Event::Ledger(_)
             | Event::Verify(_)
             | Event::End(_) => (None, None),
@@ -378,7 +379,7 @@ struct Frame {
 }
 
 /// The names of [`Event`]'s kinds; a test holds the two equal.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "header",
     "phase",
     "agents",
@@ -398,6 +399,7 @@ const KNOWN: [&str; 24] = [
     "sample-missed",
     "alert",
     "threshold",
+    "workers",
     "clock",
     "checkpoint",
     "ledger",

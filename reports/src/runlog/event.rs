@@ -17,6 +17,7 @@ mod resized;
 mod scaled;
 mod stray;
 mod threshold;
+mod workers;
 mod workload;
 
 pub use causes::Causes;
@@ -41,10 +42,11 @@ pub use scaled::Scaled;
 use serde::{Deserialize, Serialize};
 pub use stray::StrayAnswers;
 pub use threshold::{Threshold, ThresholdKind, ThresholdState};
+pub use workers::{WorkerTimes, Workers};
 pub use workload::{WorkloadFacts, WorkloadLatency, WorkloadRound};
 
 /// The version of the format that this crate writes.
-pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 11 };
+pub const FORMAT: FormatVersion = FormatVersion { major: 2, minor: 12 };
 
 /// A reader accepts any minor version of its own major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,6 +118,8 @@ pub enum Event {
     Clock(Clock),
     /// The same counts while the load goes on. Since 2.10.
     Checkpoint(Box<Checkpoint>),
+    /// What each worker did in the load of the segment. Since 2.12.
+    Workers(Workers),
     /// Both ends' counts, read when the load had drained.
     Ledger(Ledger),
     /// What was looked for after the fleet had ended, and what was found.
@@ -152,7 +156,8 @@ impl Event {
             | Self::Alert(_)
             | Self::Threshold(_)
             | Self::Clock(_)
-            | Self::Checkpoint(_) => false,
+            | Self::Checkpoint(_)
+            | Self::Workers(_) => false,
         }
     }
 }

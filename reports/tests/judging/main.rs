@@ -33,3 +33,4 @@ mod trends;
 mod turnover;
 mod variants;
 mod versions;
+mod workers;

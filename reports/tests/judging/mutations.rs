@@ -5,6 +5,7 @@ mod changes;
 mod checkpoints;
 mod forgeries;
 mod harmless;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,8 @@ use harmless::{HARMLESS, HARMLESS_FOLLOWED, HARMLESS_RICH, HARMLESS_STAGED, Revi
 const GENUINE: &[u8] = include_bytes!("../fixtures/v2/pass/run.log");
 /// The same, of a later version: its ledger has the use of the workers and batches.
 const GENUINE_LATER: &[u8] = include_bytes!("../fixtures/v2/pass-2.6/run.log");
+/// The same, of a version that says what each worker did.
+const GENUINE_WORKERS: &[u8] = include_bytes!("../fixtures/v2/pass-2.12/run.log");
 /// One with two workloads, commands before and after, a worker that was killed and a coordinator that was paused.
 const GENUINE_RICH: &[u8] = include_bytes!("../fixtures/v2/rich/run.log");
 /// One that grew and shrank, whose workers were recycled, with a program that failed, calls that failed, a coordinator that was
@@ -168,7 +171,8 @@ fn allowed(list: &[&Reviewed], path: &str, how: &str) -> Option<usize> {
 
 #[test]
 fn a_genuine_log_passes() {
-    for genuine in [GENUINE, GENUINE_LATER, GENUINE_RICH, GENUINE_STAGED, GENUINE_FOLLOWED] {
+    let all = [GENUINE, GENUINE_LATER, GENUINE_WORKERS, GENUINE_RICH, GENUINE_STAGED, GENUINE_FOLLOWED];
+    for genuine in all {
         let log = log_of(records(genuine).into_iter().map(|r| (r.t_ns, r.event)).collect());
         let (judgement, _) = reports::judge_log(log.as_slice()).unwrap();
         assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);

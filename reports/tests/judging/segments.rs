@@ -8,7 +8,7 @@ use crate::synthetic::{Run, SECOND, criterion, log_of, read, report};
 
 pub(crate) const GAP_NS: u64 = 3_600 * SECOND;
 /// Rounds of the load in the first segment.
-const BEFORE: u64 = 60;
+pub(crate) const BEFORE: u64 = 60;
 
 pub(crate) fn run() -> Run {
     Run {
@@ -27,6 +27,10 @@ fn cut_ns(run: &Run) -> u64 {
 
 /// Everything up to the cut; with an orderly end, or without any.
 fn first(run: &Run, orderly: bool) -> Vec<u8> {
+    log_of(first_events(run, orderly))
+}
+
+pub(crate) fn first_events(run: &Run, orderly: bool) -> Vec<(u64, Event)> {
     let cut = cut_ns(run);
     let mut events = run.events();
     events.retain(|(t, _)| *t < cut);
@@ -50,7 +54,7 @@ fn first(run: &Run, orderly: bool) -> Vec<u8> {
         }
         events.push((cut, end));
     }
-    log_of(events)
+    events
 }
 
 pub(crate) fn end_of(log: &[u8]) -> Resumes {

@@ -55,6 +55,8 @@ pub(super) struct InFlight {
     made: (u64, u64),
     /// Answered tasks under each coordinator; empty where there is one.
     coordinators: Vec<u32>,
+    /// Who has answered, and how long it took. Of a round of the load; no more than its tasks.
+    answers: Vec<(PlaceId, u64)>,
     /// Tasks without an outcome, by their index in the round.
     open: Vec<bool>,
     /// Of which workload each task is.
@@ -104,6 +106,7 @@ impl InFlight {
             first_ns: None,
             made: (0, 0),
             coordinators: if coordinators > 1 { vec![0; coordinators as usize] } else { Vec::new() },
+            answers: Vec::new(),
             open: vec![true; of.len()],
             of,
             ended: 0,
@@ -136,6 +139,9 @@ impl InFlight {
             && let Some(count) = self.coordinators.get_mut(worker.coordinator as usize)
         {
             *count += 1;
+        }
+        if self.phase == Phase::Load {
+            self.answers.push((place, latency_ns));
         }
         self.parts[self.of[task]].latencies_ns.push(latency_ns);
         self.last_ns = self.last_ns.max(received_ns);
@@ -196,6 +202,11 @@ impl InFlight {
     pub fn standing(&self) -> (u64, u64, u64) {
         let sum = |of: fn(&Part) -> u64| self.parts.iter().map(of).sum();
         (self.open.len() as u64, sum(|part| part.latencies_ns.len() as u64), sum(|part| part.failed.into()))
+    }
+
+    /// Who has answered tasks of a round of the load, each with its latency.
+    pub fn answers(&self) -> &[(PlaceId, u64)] {
+        &self.answers
     }
 
     pub fn is_finished(&self) -> bool {

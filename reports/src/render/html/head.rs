@@ -157,6 +157,7 @@ pub(super) fn files(facts: &Facts, with_logs: bool) -> Vec<File> {
     let file = |name: &str, says: &'static str| File { name: name.to_owned(), says: says.into() };
     let logs = (0..facts.segments)
         .map(|segment| File { name: layout::segment_log(segment), says: "every event".into() });
+    let workers = (facts.workers.answered() > 0).then(|| file("workers.csv", "how slow each worker was"));
     let rest = [
         file(layout::VERDICT, "the verdict with all figures"),
         File { name: "samples.csv".to_owned(), says: samples(facts) },
@@ -165,7 +166,7 @@ pub(super) fn files(facts: &Facts, with_logs: bool) -> Vec<File> {
         file("report.md", "for a comment"),
         file("junit.xml", "for a pipeline"),
     ];
-    rest.into_iter().chain(logs.take(if with_logs { LOGS_MAX } else { 0 })).collect()
+    rest.into_iter().chain(workers).chain(logs.take(if with_logs { LOGS_MAX } else { 0 })).collect()
 }
 
 /// What `samples.csv` shows, unless its step was asked for.

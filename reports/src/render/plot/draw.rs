@@ -76,6 +76,10 @@ impl Figure {
         Self { over: Over::Places, ..Self::over_time(name, title, axis, lines) }
     }
 
+    pub(super) fn over_ranks(name: &'static str, title: &str, axis: Axis, lines: Vec<Line>) -> Self {
+        Self { over: Over::Ranks, ..Self::over_time(name, title, axis, lines) }
+    }
+
     /// How many values lie where: `line` has cells, each as wide as `width_ns`, and `greatest` is the greatest value itself.
     pub(super) fn heat(
         name: &'static str,
@@ -188,7 +192,7 @@ impl Figure {
             chart.draw_series(line.points.iter().map(cell))?;
             return Ok(());
         }
-        let dotted = line.points.len() <= 60 && self.over == Over::Time;
+        let dotted = line.points.len() <= 60 && matches!(self.over, Over::Time | Over::Ranks);
         for points in line.points.chunk_by(|a, b| !apart(a, b)) {
             if line.band == Band::Shown && points.len() > 1 {
                 let upper = points.iter().map(|p| at(p, p.high));

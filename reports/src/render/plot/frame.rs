@@ -74,6 +74,18 @@ impl Frame {
                 greatest,
                 is_log: false,
             },
+            Over::Ranks => Self {
+                // A single point has an axis, too.
+                x: (1.0, end.max(2.0)),
+                y,
+                x_scale: 1.0,
+                y_scale,
+                x_title: "worker, the slowest on average first".into(),
+                y_title,
+                x_labels: 9,
+                greatest,
+                is_log: false,
+            },
             Over::Percentiles => Self {
                 x: (0.0, end.max(0.5)),
                 y,
@@ -143,9 +155,9 @@ impl Frame {
         match over {
             Over::Time | Over::Heat { .. } => number(x, self.x.1 - self.x.0),
             // Between the nines a grid line says enough: no reader looks for 96.8377 %, or for half a coordinator.
-            Over::Places | Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
+            Over::Places | Over::Ranks | Over::Percentiles if (x - x.round()).abs() > 1e-6 => String::new(),
             // Plus zero, or the first would read as -0.
-            Over::Places => format!("{}", x.round() + 0.0),
+            Over::Places | Over::Ranks => format!("{}", x.round() + 0.0),
             Over::Percentiles => {
                 let share = 100.0 - 10f64.powf(2.0 - x);
                 format!("{} %", (share * 1e4).round() / 1e4)

@@ -5,7 +5,7 @@ use crate::units;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
-    /// Nanoseconds since the start; in a figure over percentiles, nines.
+    /// Nanoseconds since the start; in a figure over percentiles, nines; in one over ranks, the rank.
     pub(super) t_ns: f64,
     pub(super) mean: f64,
     pub(super) low: f64,
@@ -93,6 +93,8 @@ pub(super) enum Over {
     Percentiles,
     /// Of the coordinators: bars.
     Places,
+    /// Of the workers, from 1.
+    Ranks,
     /// Over time, columns of this width: how many values lie between `low` and `high` of a point is its `mean`.
     Heat {
         width_ns: u64,

@@ -178,6 +178,10 @@ impl Census {
         }
     }
 
+    pub(super) fn is_scaled_by_hand(&self) -> bool {
+        self.scaled_by_hand
+    }
+
     pub(super) fn is_worker(&self, agent: AgentId) -> bool {
         self.agents.get(&agent).is_some_and(|agent| agent.role == Role::Worker)
     }

@@ -1,31 +1,38 @@
 //! The rounds of a run against its schedule, and its latencies against its rounds.
 
+mod one;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agents::Deaths;
 use super::calm::Calm;
-use super::histogram::{Extent, counted, occurred};
+use super::histogram::{Extent, counted};
 use super::ranks::{self, Ranks};
 use super::since::{ANSWERS_SINCE, STRAYS_SINCE};
 use super::workloads::Workloads;
 use super::{checkpoints::SoFar, plan};
 use crate::runlog::event::{
     End, FaultStep, FormatVersion, LatencyInterval, LatencyTag, Ledger, LoadModel, Phase, PlanFacts, Round,
-    StrayAnswers, TASK_FAILURES_MAX, TaskFailed,
+    TASK_FAILURES_MAX, TaskFailed,
 };
+use one::{answers, latencies, shares, strays};
 
 /// Attempts are counted in a byte.
 const RETRIES_MAX: u64 = 255;
 
 /// Counts of a phase.
 #[derive(Debug, Default)]
-struct Counts {
-    rounds: u64,
-    answered: u64,
+pub(super) struct Counts {
+    pub(super) rounds: u64,
+    pub(super) answered: u64,
+    /// Answered tasks under each coordinator, where there are several.
+    pub(super) shared: Vec<u64>,
+    /// Of the slowest answered task.
+    pub(super) task_max_ns: Option<u64>,
     /// Of latencies, for each tag.
     latencies: [u64; 3],
     /// The same, as histograms: what they hold, and what the rounds say.
-    ranks: [Ranks; 3],
+    pub(super) ranks: [Ranks; 3],
     /// What the start of round 0 would be if all rounds had been of this phase. Of an open loop.
     base: Option<i128>,
 }
@@ -55,8 +62,8 @@ pub(super) struct Rounds {
     /// What a fault says of rounds that were on their way when it was injected: how many tasks they have, and when that was.
     /// No more than firings.
     hit: BTreeMap<u64, (u32, u64)>,
-    /// Answered tasks under each coordinator, where there are several.
-    shared: Vec<u64>,
+    /// The log has said what each worker did: no round follows.
+    workers_told: bool,
     /// Tasks that a later attempt answered, and that were not taken.
     retried: u64,
     /// Of the first of these: what no death of a coordinator can have befallen.
@@ -100,6 +107,9 @@ impl Rounds {
         if r.scheduled_ns == 0 || r.scheduled_ns < began_ns {
             return Err(format!("round {} was due before the fleet was there", r.round));
         }
+        if self.workers_told {
+            return Err(format!("round {} ended after the tasks of each worker were added up", r.round));
+        }
         latencies(r)?;
         shares(r, plan)?;
         if self.names_answers {
@@ -114,16 +124,17 @@ impl Rounds {
         let counts = self.of(r.phase);
         counts.rounds += 1;
         counts.answered += u64::from(r.answered);
+        counts.task_max_ns = counts.task_max_ns.max(r.task_max_ns);
+        counts.shared.resize(r.coordinators.len().max(counts.shared.len()), 0);
+        for (sum, answered) in counts.shared.iter_mut().zip(&r.coordinators) {
+            *sum += u64::from(*answered);
+        }
         counts.ranks[LatencyTag::Coordination as usize].known(r.finished_ns.saturating_sub(r.scheduled_ns));
         counts.ranks[LatencyTag::Task as usize].round(ranks::of_round(r));
         self.failed += u64::from(r.failed);
         self.retried += u64::from(r.retried);
         self.calm.round(r);
         self.refused += u64::from(r.causes.refused);
-        self.shared.resize(r.coordinators.len().max(self.shared.len()), 0);
-        for (sum, answered) in self.shared.iter_mut().zip(&r.coordinators) {
-            *sum += u64::from(*answered);
-        }
         if plan.rounds_planned > 0 && self.load.rounds > plan.rounds_planned {
             return Err(format!("round {} is more than the {} planned", r.round, plan.rounds_planned));
         }
@@ -266,11 +277,13 @@ impl Rounds {
 
     /// When all rounds of this segment are over: what they say of their coordinators and of attempts, against the ledger.
     pub(super) fn booked(&self, ledger: &Ledger, plan: &PlanFacts, deaths: Deaths) -> Result<(), String> {
-        for (number, answered) in (0_u32..).zip(&self.shared) {
+        let of = |counts: &Counts, at: usize| counts.shared.get(at).copied().unwrap_or(0);
+        for at in 0..self.warm_up.shared.len().max(self.load.shared.len()) {
+            let (number, answered) = (at, of(&self.warm_up, at) + of(&self.load, at));
             let name = format!("coord/{number}");
             let booked =
                 ledger.coordinators.iter().find(|row| row.name == name).map(|row| row.client.answered);
-            if let Some(booked) = booked.filter(|booked| booked < answered) {
+            if let Some(booked) = booked.filter(|booked| *booked < answered) {
                 return Err(format!(
                     "`answered` of {name} is {booked} in the ledger, and `coordinators` of the rounds have {answered}"
                 ));
@@ -310,6 +323,11 @@ impl Rounds {
         let answered = self.warm_up.answered + self.load.answered;
         let timed = self.load.latencies[LatencyTag::Task as usize];
         SoFar { tasks: answered + self.failed, answered, of_load: self.load.answered, timed }
+    }
+
+    /// What the load holds, for the word on each worker that ends it; nothing the second time.
+    pub(super) fn tell_workers(&mut self) -> Option<&Counts> {
+        (!std::mem::replace(&mut self.workers_told, true)).then_some(&self.load)
     }
 
     /// A coordinator has died, which was seen at `seen_ns`.
@@ -407,92 +425,4 @@ impl Counts {
         }
         Err("more tasks were slow from their sending than from when they were due".into())
     }
-}
-
-/// A round with answers says when the first came, when the last was made and who shared it; its first answer is no later than
-/// the median.
-fn answers(r: &Round, plan: &PlanFacts) -> Result<(), String> {
-    let is_shared = r.answered > 0 && plan.coordinators > 1;
-    for (what, is_there, is_due) in [
-        ("first_ns", r.first_ns.is_some(), r.answered > 0),
-        ("made_ns", r.made_ns.is_some(), r.failed == 0),
-        ("coordinators", !r.coordinators.is_empty(), is_shared),
-    ] {
-        if is_there != is_due {
-            let word = if is_there { "there" } else { "left out" };
-            return Err(format!(
-                "round {}: `{what}` is {word}, and {} of {} tasks were answered",
-                r.round, r.answered, r.tasks
-            ));
-        }
-    }
-    let Some((first_ns, p50_ns)) = r.first_ns.zip(r.task_p50_ns) else { return Ok(()) };
-    // Of one or two answers the median is the first.
-    let took_ns = first_ns.saturating_sub(r.scheduled_ns);
-    if took_ns > p50_ns || r.answered <= 2 && took_ns != p50_ns {
-        return Err(format!(
-            "round {}: `first_ns` is {took_ns} ns after its start, and `task_p50_ns` of {} answers is {p50_ns}",
-            r.round, r.answered
-        ));
-    }
-    Ok(())
-}
-
-/// What a round says of its first answer, of the making of its last, and of who shared it.
-fn shares(r: &Round, plan: &PlanFacts) -> Result<(), String> {
-    let within = |ns: u64| (r.started_ns..=r.finished_ns).contains(&ns);
-    if r.first_ns.is_some_and(|first| !within(first) || r.answered == 0) {
-        return Err(format!("round {}: its first answer came before it began, or after its end", r.round));
-    }
-    if r.made_ns.is_some_and(|made| !within(made) || r.failed > 0) {
-        return Err(format!("round {}: its last answer was made before it began, or after its end", r.round));
-    }
-    if r.retried > r.answered {
-        return Err(format!(
-            "round {}: more tasks were answered by a later attempt than were answered",
-            r.round
-        ));
-    }
-    let each = &r.coordinators;
-    let sum: u64 = each.iter().copied().map(u64::from).sum();
-    if !each.is_empty() && (each.len() != plan.coordinators as usize || sum != u64::from(r.answered)) {
-        return Err(format!(
-            "round {}: what its coordinators have answered is not what was answered",
-            r.round
-        ));
-    }
-    Ok(())
-}
-
-/// Whose late and second answers were adds up to how many there were.
-fn strays(r: &Round, plan: &PlanFacts, are_named: bool) -> Result<(), String> {
-    let sum = |of: fn(&StrayAnswers) -> u32| r.strays.iter().map(|s| u64::from(of(s))).sum::<u64>();
-    let is_planned = |s: &StrayAnswers| {
-        s.workload.is_none_or(|at| (at as usize) < plan.workloads.len())
-            && s.coordinator.is_none_or(|number| number < plan.coordinators)
-    };
-    let all = (sum(|s| s.late), sum(|s| s.duplicates)) == (r.late.into(), r.duplicates.into());
-    if r.strays.is_empty() && !are_named || all && r.strays.iter().all(is_planned) {
-        return Ok(());
-    }
-    Err(format!(
-        "round {}: its late and second answers are not those of the workloads and coordinators",
-        r.round
-    ))
-}
-
-/// A round's own latencies: there if something was answered, in order, and not longer than the round.
-fn latencies(r: &Round) -> Result<(), String> {
-    let (p50, p99, max) = match (r.task_p50_ns, r.task_p99_ns, r.task_max_ns) {
-        (None, None, None) if r.answered == 0 => return Ok(()),
-        (Some(p50), Some(p99), Some(max)) if r.answered > 0 => (p50, p99, max),
-        _ => return Err(format!("round {}: its answers and its latencies do not agree", r.round)),
-    };
-    let took = r.finished_ns.saturating_sub(r.scheduled_ns);
-    let whole = r.failed > 0 || max == took;
-    let occurred = occurred(r.answered, [Some(p50), Some(p99), Some(max)]);
-    if !(p50 <= p99 && p99 <= max && max <= took && whole && occurred) {
-        return Err(format!("round {}: latencies that cannot be those of a round of {took} ns", r.round));
-    }
-    Ok(())
 }

@@ -36,6 +36,7 @@ pub(super) fn newest(event: &Event) -> Option<(&'static str, u64)> {
         | Event::Alert(_)
         | Event::Clock(_)
         | Event::Checkpoint(_)
+        | Event::Workers(_)
         | Event::Ledger(_)
         | Event::Verify(_)
         | Event::End(_) => None,

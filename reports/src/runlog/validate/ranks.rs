@@ -4,6 +4,8 @@
 //! took no longer: at least so many, and at most so many. Summed over all rounds, this bounds the histogram of all tasks from both
 //! sides, wherever one looks. The size of what is kept here is bounded: the precision of the log's own histograms.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 
 use crate::runlog::event::Round;
@@ -81,6 +83,33 @@ impl Ranks {
             ));
         }
         Ok(())
+    }
+
+    /// How many times the histograms hold.
+    pub(super) fn count(&self) -> u64 {
+        self.logged.len()
+    }
+
+    /// The least and the most that the times of the histograms can add up to.
+    pub(super) fn sum(&self) -> (u128, u128) {
+        let steps = self.logged.iter_recorded().map(|value| {
+            let (count, most) = (u128::from(value.count_since_last_iteration()), value.value_iterated_to());
+            // What took no time counts as 1 ns.
+            let least = if most <= 1 { 0 } else { self.logged.lowest_equivalent(most) };
+            (count * u128::from(least), count * u128::from(most))
+        });
+        steps.fold((0, 0), |sum, step| (sum.0 + step.0, sum.1 + step.1))
+    }
+
+    /// The first of these times that the histograms do not hold, or not as often.
+    pub(super) fn missing(&self, times: impl Iterator<Item = u64>) -> Option<u64> {
+        let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+        times.into_iter().find(|ns| {
+            let step = self.logged.lowest_equivalent((*ns).clamp(1, NS_MAX));
+            let count = seen.entry(step).or_default();
+            *count += 1;
+            *count > self.logged.count_at(step)
+        })
     }
 
     /// Whether each of these times can be one of the other, or a part of it.

@@ -29,6 +29,9 @@ const CHECKPOINTS_SINCE: u16 = 10;
 /// From this minor version on, what a killed segment has left running is looked for before the next.
 const LEFT_SINCE: u16 = 11;
 
+/// From this minor version on, the log says what each worker did.
+const WORKERS_SINCE: u16 = 12;
+
 /// Whether it is there, the minor version of format 2 that it came with, and its name.
 type Feature = (bool, u16, &'static str);
 
@@ -73,6 +76,7 @@ fn features(event: &Event) -> Vec<Feature> {
         Event::TaskFailed(failed) => vec![(failed.workload.is_some(), 2, "`workload` of a failed task")],
         Event::Sample(sample) => of_sample(sample),
         Event::Threshold(_) => vec![(true, 11, "the event threshold")],
+        Event::Workers(_) => vec![(true, WORKERS_SINCE, "the event workers")],
         Event::Checkpoint(_) => vec![(true, CHECKPOINTS_SINCE, "the event checkpoint")],
         Event::Ledger(ledger) => of_ledger(ledger),
         Event::End(end) => vec![(end.ended_utc.is_some(), 0, "`ended_utc` of the end")],
@@ -223,7 +227,7 @@ fn of_ledger(ledger: &Ledger) -> Vec<Feature> {
 mod tests {
     use super::*;
     use crate::runlog::Reader;
-    use crate::runlog::event::{Clock, DeathNoticed, Resized};
+    use crate::runlog::event::{Clock, DeathNoticed, Resized, Workers};
 
     fn of(major: u16, minor: u16) -> FormatVersion {
         FormatVersion { major, minor }
@@ -250,7 +254,8 @@ mod tests {
         let resized =
             Event::Resized(Resized { name: "coord/0".into(), from: 1, to: 2, decided_ns: 1, reached_ns: 2 });
         let events = [rich, staged].into_iter().flat_map(|log| Reader::new(log).map(|r| r.unwrap().event));
-        let events: Vec<Event> = events.chain([resized]).collect();
+        let workers = Event::Workers(Workers::default());
+        let events: Vec<Event> = events.chain([resized, workers]).collect();
         let of_events = events.iter().flat_map(features).map(|(_, minor, _)| minor);
         let of_kinds =
             FaultKind::ALL.map(kind_since).into_iter().chain(IncidentKind::ALL.map(incident_since));
