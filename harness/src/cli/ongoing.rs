@@ -100,7 +100,9 @@ fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
     for (_, alert) in facts.alerts.items.iter().rev().take(3).rev() {
         let _ = writeln!(text, "  alert: {}", visible::line(&alert.text));
     }
-    for step in facts.crossed.values() {
+    // What an ended run has left crossed has not gone on since.
+    let open: Vec<_> = facts.crossed.values().filter(|_| is_ongoing).collect();
+    for step in &open {
         let since = Duration::from_nanos(facts.last_ns.saturating_sub(step.since_ns));
         let since = reports::units::seconds(since.as_secs_f64());
         let _ = writeln!(text, "  open for {since}: {}", visible::line(&step.text));
@@ -121,7 +123,7 @@ fn describe(run: &Path, writer: Writer) -> (String, serde_json::Value) {
         "coordination_p99_ns": view.coordination_p99_ns,
         "agents_live": view.agents_live,
         "alerts": view.alerts,
-        "alerts_open": facts.crossed.values().collect::<Vec<_>>(),
+        "alerts_open": open,
     });
     (text, object)
 }

@@ -31,6 +31,29 @@ fn a_run_in_another_terminal_is_shown_and_ended() {
     assert!(text.contains("goes on with it"), "{text}");
 }
 
+/// No disk has so much free.
+#[test]
+fn what_a_run_had_open_when_it_was_ended_does_not_go_on() {
+    let bench = Bench::new(&(scenario(60) + "[alerts]\ndisk_free = \"1000TiB\"\n"));
+    let run = bench.start(&["--quiet"]);
+    let agents = run.agents_under_load();
+    wait_until("it is told", || bench.log_so_far().contains("\"ev\":\"threshold\""));
+    let status = || {
+        let text = bench.ask(&["status", "runs/small/latest"]).stdout;
+        let json = bench.ask(&["status", "runs/small/latest", "--json"]).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (text.contains("  open for "), json[0]["alerts_open"].as_array().unwrap().len(), text)
+    };
+    let (is_open, count, text) = status();
+    assert_eq!((is_open, count), (true, 1), "{text}");
+    assert_eq!(bench.ask(&["stop", "runs/small/latest"]).status.code(), Some(0));
+    run.end();
+    let (is_open, count, text) = status();
+    assert_eq!((is_open, count), (false, 0), "{text}");
+    assert!(text.contains("goes on with it") && text.contains("  alert: "), "{text}");
+    bench.assert_nothing_left(&agents);
+}
+
 #[test]
 fn a_detached_run_returns_when_it_has_begun_and_goes_on_alone() {
     let bench = Bench::new(&scenario(2));
