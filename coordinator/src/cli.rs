@@ -9,6 +9,7 @@ mod completions;
 pub mod console;
 mod dead_letters;
 mod events;
+pub mod fit;
 mod floor;
 mod json;
 pub mod limits;

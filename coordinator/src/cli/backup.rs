@@ -90,7 +90,7 @@ pub(super) fn main(args: &Args) -> u8 {
             taken.with_client
         ));
     }
-    print::output(summary(args, &found.id, &taken, bytes).as_bytes()).err().unwrap_or(OK)
+    print::text(summary(args, &found.id, &taken, bytes)).err().unwrap_or(OK)
 }
 
 /// Output that could not be copied.

@@ -104,7 +104,7 @@ pub(super) fn ordered(
     if results.is_empty() {
         let _ = writeln!(text, "nothing was {verb}: there was nothing to do");
     }
-    match print::output(text.as_bytes()) {
+    match print::text(text) {
         Err(status) => status,
         Ok(()) if failed => FAILED,
         Ok(()) => OK,

@@ -61,5 +61,5 @@ pub(super) fn dry_run(shape: &FleetShape, shm: &Path) -> u8 {
         shape.shm_inodes(),
         if fits { "fits" } else { "does not fit" },
     );
-    print::output(text.as_bytes()).err().unwrap_or(if fits { OK } else { UNFIT })
+    print::text(text).err().unwrap_or(if fits { OK } else { UNFIT })
 }

@@ -114,5 +114,5 @@ pub(super) fn main(args: &Args) -> u8 {
     if dead == 0 {
         text = format!("nothing to remove under {}\n", args.place.shm_dir.display());
     }
-    print::output(text.as_bytes()).err().unwrap_or(status)
+    print::text(text).err().unwrap_or(status)
 }

@@ -3,8 +3,8 @@
 //! In a [`hurry`](super::outlet::hurry) no line is waited for: lines that are not taken wait here, up to a limit, and
 //! status that is not taken is dropped.
 
+use super::fit;
 use super::outlet::{Outlet, Stream, WAIT_MAX, is_in_hurry};
-use rustix::termios::tcgetwinsize;
 use std::io::{ErrorKind, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,9 +34,10 @@ fn console() -> MutexGuard<'static, Console> {
     CONSOLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a line, or several.
+/// Writes a line, or several, as wide as the terminal is.
 pub fn line(text: &str) {
-    bytes(&[text.as_bytes(), b"\n"].concat());
+    let fitted = fit::for_stream(Stream::Stderr, text.to_owned());
+    bytes(&[fitted.as_bytes(), b"\n"].concat());
 }
 
 /// Writes whole lines that may not be text, such as the output of a command.
@@ -51,13 +52,12 @@ pub fn bytes(bytes: &[u8]) {
     console.flush();
 }
 
-/// Redraws the status line of a terminal. It is dropped if the terminal takes nothing.
+/// Redraws the status line of a terminal that [`can_redraw`]. It is dropped if the terminal takes nothing.
 pub fn status(text: &str) {
     let mut console = console();
     console.flush();
     if console.waiting.is_empty() {
-        let columns = tcgetwinsize(rustix::stdio::stderr()).map_or(0, |size| usize::from(size.ws_col));
-        let columns = if columns == 0 { COLUMNS } else { columns };
+        let columns = fit::columns(Stream::Stderr).unwrap_or(COLUMNS);
         // In the last column some terminals begin a new line.
         let text: String = text.chars().take(columns - 1).collect();
         let drawn = [CLEAR, text.as_bytes()].concat();
@@ -90,8 +90,19 @@ pub fn finish() {
     console.flush();
 }
 
+/// Standard error is a terminal.
 pub fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// It is one that obeys escape sequences: others get a line for each status.
+pub fn can_redraw() -> bool {
+    obeys_escapes() && is_terminal()
+}
+
+/// What the environment says of the terminal.
+pub fn obeys_escapes() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
 impl Console {

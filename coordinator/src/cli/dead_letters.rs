@@ -94,7 +94,7 @@ fn list(dir: &std::path::Path, json: bool) -> u8 {
     if letters.is_empty() && !json {
         text.push_str("no dead letters\n");
     }
-    print::output(text.as_bytes()).err().unwrap_or(OK)
+    print::text(text).err().unwrap_or(OK)
 }
 
 fn row(letter: &DeadLetter) -> Row<'_> {

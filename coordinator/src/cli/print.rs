@@ -1,7 +1,7 @@
 //! What this program prints: data on standard output; reports, warnings and errors on standard error.
 
 use super::outlet::{Outlet, Stream};
-use super::{UNFIT, console};
+use super::{UNFIT, console, fit};
 use std::fmt::Display;
 use std::io::ErrorKind;
 
@@ -9,6 +9,11 @@ use std::io::ErrorKind;
 /// is one, since the data is what was asked for.
 pub(super) fn output(bytes: &[u8]) -> Result<(), u8> {
     output_while_read(bytes).map(|_| ())
+}
+
+/// As [`output`], for people: as wide as the terminal is.
+pub(super) fn text(text: String) -> Result<(), u8> {
+    output(fit::for_stream(Stream::Stdout, text).as_bytes())
 }
 
 /// As [`output`]; false if the reader has closed the pipe.

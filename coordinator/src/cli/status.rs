@@ -70,7 +70,7 @@ pub(super) fn main(args: &Args) -> u8 {
     } else {
         rows.iter().map(text_of).collect()
     };
-    print::output(text.as_bytes()).err().unwrap_or(OK)
+    print::text(text).err().unwrap_or(OK)
 }
 
 fn row(found: &Found) -> Row {

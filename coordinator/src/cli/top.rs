@@ -4,7 +4,7 @@ mod frame;
 mod screen;
 
 use super::choose::{fleet, unreadable};
-use super::{INTERRUPTED, OK, Place, UNFIT, print};
+use super::{INTERRUPTED, OK, Place, UNFIT, console, print};
 use crate::client::status::{FleetStatus, Watch};
 use crate::os::clock::unix_ns;
 use frame::{Size, frame};
@@ -42,7 +42,7 @@ pub(super) fn main(args: &Args) -> u8 {
         Err(error) => return unreadable(error),
     };
     let mut looks = Looks { name: found.id, watch, before: None, now: first };
-    if !args.once && std::io::stdout().is_terminal() {
+    if !args.once && std::io::stdout().is_terminal() && console::obeys_escapes() {
         on_screen(&mut looks, args.interval)
     } else {
         one_after_the_other(&mut looks, args)

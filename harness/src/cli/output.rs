@@ -11,6 +11,7 @@ use anstream::adapter::strip_str;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use coordinator::cli::console;
+use coordinator::cli::fit;
 use coordinator::cli::outlet::{self, Outlet, Stream};
 use notation::visible;
 use serde_json::{Value, json};
@@ -120,7 +121,8 @@ pub(crate) fn error_object(code: ExitCode) -> ExitCode {
 
 fn written(text: &str) -> io::Result<()> {
     errors().has_data = true;
-    Outlet::open(Stream::Stdout).write_in_time(shown(&io::stdout(), text).as_bytes())
+    let text = fit::for_stream(Stream::Stdout, shown(&io::stdout(), text).into_owned());
+    Outlet::open(Stream::Stdout).write_in_time(text.as_bytes())
 }
 
 fn lost(found: &io::Error) -> ExitCode {
@@ -135,6 +137,15 @@ fn lost(found: &io::Error) -> ExitCode {
 /// For verbs that do nothing but write data: [`ExitCode::Pass`] if it could be written.
 pub(crate) fn data_only(text: &str) -> ExitCode {
     data(text).err().unwrap_or(ExitCode::Pass)
+}
+
+/// As [`data_only`], of a script or a page that belongs into a file: its lines stay as they are, however wide.
+pub(crate) fn file_only(text: &str) -> ExitCode {
+    errors().has_data = true;
+    match Outlet::open(Stream::Stdout).write_in_time(text.as_bytes()) {
+        Err(found) if found.kind() != io::ErrorKind::BrokenPipe => lost(&found),
+        _ => ExitCode::Pass,
+    }
 }
 
 /// Prints help or a version that was asked for.
@@ -238,7 +249,8 @@ pub(crate) fn mistakes(found: &Mistakes) {
     }
     if io::stderr().is_terminal() {
         let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-        console::line(graphical(found, coloured).trim_end());
+        // It has been drawn for the terminal: marks stand below what they mean.
+        console::bytes(format!("{}\n", graphical(found, coloured).trim_end()).as_bytes());
     } else {
         report(found.to_string().trim_end());
     }

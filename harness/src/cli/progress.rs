@@ -33,7 +33,7 @@ impl Progress {
         let expected = plan.expected_duration().saturating_sub(over);
         let form = if quiet {
             Form::Quiet
-        } else if console::is_terminal() {
+        } else if console::can_redraw() {
             Form::Status
         } else {
             let every = (expected / 100).clamp(LINE_EVERY_MIN, LINE_EVERY_MAX);

@@ -10,7 +10,7 @@ use clap::CommandFactory as _;
 pub(super) fn schema(args: &SchemaArgs) -> ExitCode {
     match args {
         SchemaArgs { guide: true, json: true, .. } => object("guide", &guide_tables()),
-        SchemaArgs { guide: true, .. } => output::data_only(&guide_tables()),
+        SchemaArgs { guide: true, .. } => output::file_only(&guide_tables()),
         SchemaArgs { phases: true, .. } => output::data_only(&phases::schema_json()),
         SchemaArgs { .. } => output::data_only(&schema_json()),
     }
@@ -25,5 +25,5 @@ pub(super) fn completions(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "harness", &mut script);
     let script = String::from_utf8_lossy(&script);
-    if args.json { object("script", &script) } else { output::data_only(&script) }
+    if args.json { object("script", &script) } else { output::file_only(&script) }
 }

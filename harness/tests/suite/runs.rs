@@ -39,6 +39,7 @@ mod stages;
 mod stalled;
 mod supervisor;
 mod swarm;
+mod terminal;
 mod verdicts;
 mod workloads;
 

@@ -1,4 +1,4 @@
-//! The summary for a terminal: plain, 100 columns or so; the caller colours it.
+//! The summary for a terminal: plain; the caller colours it, and folds it to the width of the terminal.
 
 use std::fmt::Write;
 

@@ -185,7 +185,7 @@ fn the_slowest_workers_are_drawn_named_and_listed() {
     let words = [
         "aria-label=\"Workers, the slowest first\"",
         "by its mean, the worker in the middle of 6 takes 10 ms.",
-        "The slowest: worker/0.1 with 14.2 ms (1.4× the middle, at most 15 ms); worker/1.2 with 11.7 ms (1.2×",
+        "The slowest: worker/0.1 with 14.2 ms (1.42× the middle, at most 15 ms); worker/1.2 with 11.7 ms (1.17×",
     ];
     for word in words {
         assert!(figure.contains(word), "{word}: {figure}");

@@ -47,7 +47,8 @@ enum Form {
 impl Progress {
     pub(super) fn new(when: When) -> Self {
         let form = match when {
-            When::Auto | When::Always if console::is_terminal() => Form::Status,
+            When::Auto | When::Always if console::can_redraw() => Form::Status,
+            When::Auto | When::Always if console::is_terminal() => Form::Lines,
             When::Always => Form::Lines,
             When::Auto | When::Never => Form::Hidden,
         };

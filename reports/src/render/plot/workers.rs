@@ -58,12 +58,12 @@ fn caption(facts: &Facts, all: &[Slow], median_ns: f64) -> String {
     text
 }
 
-/// `worker/3.17 with 41 ms (5.1× the middle, at most 1.2 s)`.
+/// `worker/3.17 with 41 ms (5.12× the middle, at most 1.2 s)`.
 fn named(slow: &Slow, median_ns: f64) -> String {
     let (mean, most) = (units::seconds(slow.mean_ns / 1e9), units::nanos(slow.max_ns));
     match slow.mean_ns / median_ns {
         ratio if ratio.is_finite() => {
-            let ratio = if ratio < 10.0 { format!("{ratio:.1}") } else { units::count(ratio.round()) };
+            let ratio = if ratio < 10.0 { format!("{ratio:.2}") } else { units::count(ratio.round()) };
             format!("{} with {mean} ({ratio}× the middle, at most {most})", slow.name)
         }
         _ => format!("{} with {mean} (at most {most})", slow.name),
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_worker_is_named_with_its_figures_and_its_distance_from_the_middle() {
         let slow = Slow { name: "worker/3.17".into(), answered: 2, mean_ns: 41e6, max_ns: 1_200_000_000 };
-        assert_eq!(named(&slow, 8e6), "worker/3.17 with 41 ms (5.1× the middle, at most 1.2 s)");
+        assert_eq!(named(&slow, 8e6), "worker/3.17 with 41 ms (5.12× the middle, at most 1.2 s)");
         assert_eq!(named(&slow, 1e6), "worker/3.17 with 41 ms (41× the middle, at most 1.2 s)");
         assert_eq!(named(&slow, 0.0), "worker/3.17 with 41 ms (at most 1.2 s)");
     }
