@@ -18,7 +18,7 @@ const HANG: usize = 2;
 const COMMANDS: [&str; 2] = ["harness ", "coordinator "];
 
 /// Columns of the terminal that a stream goes to; nothing if it is none, or does not say.
-pub(super) fn columns(stream: Stream) -> Option<usize> {
+pub fn columns(stream: Stream) -> Option<usize> {
     let size = match stream {
         Stream::Stdout => tcgetwinsize(rustix::stdio::stdout()),
         Stream::Stderr => tcgetwinsize(rustix::stdio::stderr()),

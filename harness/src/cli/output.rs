@@ -21,6 +21,9 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Of a terminal that does not say how wide it is.
+const WIDE: usize = 140;
+
 /// To be called first by a verb that makes runs: they do not wait for those who read what is written here, from the first
 /// warning on.
 pub(crate) fn begin_runs() {
@@ -249,8 +252,8 @@ pub(crate) fn mistakes(found: &Mistakes) {
     }
     if io::stderr().is_terminal() {
         let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
-        // It has been drawn for the terminal: marks stand below what they mean.
-        console::bytes(format!("{}\n", graphical(found, coloured).trim_end()).as_bytes());
+        let columns = fit::columns(Stream::Stderr).unwrap_or(WIDE);
+        console::line(graphical(found, coloured, columns).trim_end());
     } else {
         report(found.to_string().trim_end());
     }
@@ -269,8 +272,10 @@ pub(crate) fn unfit(error: &PreflightError) {
     }
 }
 
-fn graphical(found: &Mistakes, coloured: bool) -> String {
+/// Lines of the file are cut to so many columns: marks stay below what they mean.
+fn graphical(found: &Mistakes, coloured: bool, columns: usize) -> String {
     let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.term_width(columns);
     let mut text = String::new();
     for mistake in found.iter() {
         let place = found.text_of(mistake);
@@ -327,6 +332,6 @@ mod tests {
         let text = include_str!("../../../scenarios/smoke.toml").replacen("duration = ", "duratoin = ", 1);
         let source = Source::new("scenarios/broken.toml", text);
         let found = Scenario::parse(&source, &Selection::default()).unwrap_err();
-        insta::assert_snapshot!(graphical(&found, false));
+        insta::assert_snapshot!(graphical(&found, false, WIDE));
     }
 }

@@ -189,12 +189,11 @@ fn take(facts: &mut Facts, waiting: &Waiting, inside: bool, load: &Spans) {
         Event::AgentReplaced(new) => facts.replaced(new, waiting.record.t_ns),
         Event::Scaled(scaled) => facts.samples.scaling.push(scaled),
         Event::Round(round) if waiting.past_ns.is_some() => {
-            if let Some(at_ns) = waiting.past_ns.filter(|_| inside) {
-                let load_ns = load.last_load_time(at_ns);
-                facts.take_bad(round, load_ns);
-                if round.phase == Phase::Load {
-                    facts.load.lose(round.failed.into(), at_ns, load_ns);
-                }
+            let Some(at_ns) = waiting.past_ns.filter(|_| inside) else { return };
+            let load_ns = load.last_load_time(at_ns);
+            facts.take_bad(round, load_ns);
+            if round.phase == Phase::Load {
+                facts.load.lose(round.failed.into(), at_ns, load_ns);
             }
         }
         Event::Round(round) => {

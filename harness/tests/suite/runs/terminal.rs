@@ -40,9 +40,13 @@ fn no_line_is_wider_than_its_terminal_unless_it_is_to_be_copied() {
     std::fs::create_dir_all(&run).unwrap();
     let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/tests/fixtures/v2/staged/run.log");
     std::fs::copy(log, run.join("run.log")).unwrap();
+    let mistaken =
+        scenario(2).replace("delivery.rate", "deliverie.rate").replace("every = \"50ms\"", "evrey = 50");
+    std::fs::write(bench.dir.path().join("mistaken.toml"), mistaken).unwrap();
     let (scenarios, phases) = (example("."), example("phases-demo.toml"));
     let (storm, run) = (example("load-708.toml"), run.to_str().unwrap());
-    let asked: [&[&str]; 9] = [
+    let asked: [&[&str]; 10] = [
+        &["validate", "mistaken.toml"],
         &["plan", &storm],
         &["plan", "small.toml"],
         &["doctor", &storm],

@@ -62,60 +62,31 @@ impl Frame {
             unit => format!("{} [{unit}]", axis.what),
         };
         let end = points().map(|p| p.t_ns).fold(0.0, f64::max);
+        let of = |x: (f64, f64), x_scale: f64, x_title: String, x_labels: usize| Self {
+            x,
+            y,
+            x_scale,
+            y_scale,
+            x_title,
+            y_title,
+            x_labels,
+            greatest,
+            is_log: false,
+        };
         match over {
-            Over::Places => Self {
-                x: (-0.6, end + 0.6),
-                y,
-                x_scale: 1.0,
-                y_scale,
-                x_title: "coordinator".into(),
-                y_title,
-                x_labels: 11,
-                greatest,
-                is_log: false,
-            },
-            Over::Ranks => Self {
-                // A single point has an axis, too.
-                x: (1.0, end.max(2.0)),
-                y,
-                x_scale: 1.0,
-                y_scale,
-                x_title: "worker, the slowest on average first".into(),
-                y_title,
-                x_labels: 9,
-                greatest,
-                is_log: false,
-            },
-            Over::Percentiles => Self {
-                x: (0.0, end.max(0.5)),
-                y,
-                x_scale: 1.0,
-                y_scale,
-                x_title: "share of rounds or tasks".into(),
-                y_title,
-                x_labels: 6,
-                greatest,
-                is_log: false,
-            },
+            Over::Places => of((-0.6, end + 0.6), 1.0, "coordinator".into(), 11),
+            // A single point has an axis, too.
+            Over::Ranks => of((1.0, end.max(2.0)), 1.0, "worker, the slowest on average first".into(), 9),
+            Over::Percentiles => of((0.0, end.max(0.5)), 1.0, "share of rounds or tasks".into(), 6),
             Over::Time | Over::Heat { .. } => {
                 let end = end.max(facts.load_end_ns().unwrap_or(0) as f64).max(1e6);
-                let (unit, x_scale) = match end / 1e9 {
+                let (unit, scale) = match end / 1e9 {
                     s if s < 240.0 => ("s", 1e9),
                     s if s < 4.0 * 3600.0 => ("min", 60e9),
                     s if s < 4.0 * 86_400.0 => ("h", 3600e9),
                     _ => ("d", 86_400e9),
                 };
-                Self {
-                    x: (0.0, end / x_scale),
-                    y,
-                    x_scale,
-                    y_scale,
-                    x_title: format!("time [{unit}]; {}", shades(facts)),
-                    y_title,
-                    x_labels: 9,
-                    greatest,
-                    is_log: false,
-                }
+                of((0.0, end / scale), scale, format!("time [{unit}]; {}", shades(facts)), 9)
             }
         }
     }
