@@ -28,14 +28,14 @@ fn position(events: &[(u64, Event)], is_it: impl Fn(&Event) -> bool) -> usize {
 }
 
 /// Says it just before the ledger.
-fn tell(events: &mut Vec<(u64, Event)>, workers: Rows) {
+fn say(events: &mut Vec<(u64, Event)>, workers: Rows) {
     let at = position(events, |event| matches!(event, Event::Ledger(_)));
     events.insert(at, (events[at].0, Event::Workers(Workers { workers })));
 }
 
 fn told(run: &Run, workers: Rows) -> Vec<(u64, Event)> {
     let mut events = run.events();
-    tell(&mut events, workers);
+    say(&mut events, workers);
     events
 }
 
@@ -132,7 +132,7 @@ fn resumed(run: &Run, first: Vec<(u64, Event)>, (counted_to, by): (Option<u64>, 
     let first = log_of(first);
     let resumes = Resumes { counted_to, ..end_of(&first) };
     let mut second = later_segment(run, resumes, (BEFORE, by));
-    tell(&mut second, rows(run, BEFORE..run.rounds));
+    say(&mut second, rows(run, BEFORE..run.rounds));
     let (judgement, facts) = judged(&[first, log_of(second)]);
     (judgement.verdict, facts)
 }
@@ -145,7 +145,7 @@ fn caption(facts: &Facts) -> String {
 fn segments_add_up_and_of_one_that_was_killed_the_caption_says_that_it_is_missing() {
     let run = crate::segments::run();
     let mut orderly = first_events(&run, true);
-    tell(&mut orderly, rows(&run, 0..BEFORE));
+    say(&mut orderly, rows(&run, 0..BEFORE));
     let (verdict, facts) = resumed(&run, orderly, (None, 0));
     assert_eq!((verdict, facts.workers.answered()), (Verdict::Pass, 720));
     let all = facts.workers.slowest_first();

@@ -63,7 +63,7 @@ fn what_workers_did_is_said_once_and_may_be_left_out() {
     // For people, who miss a plot.
     assert!(changed(&|records| drop(records.remove(at))));
     assert!(!changed(&|records| records.insert(at, records[at].clone())));
-    // Histograms and ledger come at the same moment: of these two, the ledger closes the books.
+    // Histograms and ledger come at the same moment: the ledger comes after both.
     assert!(changed(&|records| swap_events(records, at - 1)));
     assert!(!changed(&|records| {
         let ledger = records.iter().position(|record| matches!(record.event, Event::Ledger(_))).unwrap();
