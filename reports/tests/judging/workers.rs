@@ -173,10 +173,14 @@ fn uneven(run: &Run) -> Rows {
     rows
 }
 
+pub(crate) fn log() -> Vec<u8> {
+    let run = run();
+    log_of(told(&run, uneven(&run)))
+}
+
 #[test]
 fn the_slowest_workers_are_drawn_named_and_listed() {
-    let run = run();
-    let dir = run_dir(&log_of(told(&run, uneven(&run))));
+    let dir = run_dir(&log());
     let (judgement, _) = report(dir.path());
     assert_eq!(judgement.verdict, Verdict::Pass, "{:#?}", judgement.reasons);
     let page = read(dir.path(), "report.html");

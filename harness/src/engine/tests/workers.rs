@@ -77,10 +77,12 @@ fn a_task_for_any_worker_is_of_the_one_that_answered_it_and_the_warm_up_of_none(
     assert_eq!(rows.iter().map(|row| row.answered).sum::<u64>(), 140);
     assert!(rows.iter().all(|row| (46..=47).contains(&row.answered)), "{rows:?}");
     assert_eq!((short(&rows)[1].3, short(&rows)[2].3), (1, 9));
-    // A fake is there in no time: that is all that contradicts itself.
+    // A fake is there in no time, which contradicts much, and not this.
     let mut validator = Validator::new();
-    let wrong: Vec<_> = done.records.iter().filter_map(|record| validator.step(record).err()).collect();
-    assert!(wrong.iter().all(|found| found.what == "a fleet that was there in no time"), "{wrong:?}");
+    for record in &done.records {
+        let found = validator.step(record);
+        assert!(found.is_ok() || !matches!(record.event, Event::Workers(_)), "{found:?}");
+    }
     let (_, facts) = reports::judge_log(&sink.bytes()[..]).unwrap();
     assert_eq!(facts.workers.slowest_first()[0].name, "worker/0.2");
 }

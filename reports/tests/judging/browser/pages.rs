@@ -11,6 +11,7 @@ use crate::faults::Faulty;
 use crate::segments;
 use crate::side_by_side::page;
 use crate::synthetic::{Run, log_of, report, run_dir};
+use crate::workers;
 
 pub(super) struct Page {
     pub(super) name: &'static str,
@@ -49,6 +50,7 @@ pub(super) fn all() -> Vec<Page> {
         Page::of("unending", &Run { end: None, ..Run::default() }.log()),
         Page::new("resumed", segments::resumed()),
         Page::of("foreign", &foreign()),
+        Page::of("workers", &workers::log()),
         Page::drawn("side-by-side", &page(&[Run::default().log(), died(&troubled()), foreign()])),
     ];
     pages.extend(gates);
