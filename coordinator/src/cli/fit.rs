@@ -83,7 +83,7 @@ fn pieces(line: &str) -> Vec<Piece<'_>> {
         let end = if is_code { bare.find(' ') } else { end }.map_or(line.len(), |end| start + end);
         match found.last_mut() {
             Some((first, last, _)) if start - *last == 1 && is_unit(&line[*first..*last], bare) => {
-                *last = end
+                *last = end;
             }
             _ if start == end => {}
             _ => found.push((start, end, start - at)),
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn no_line_of_short_words_is_wider_than_any_terminal() {
         let words = ["a", "bb  ccc", "   dddd", "eeeee", "ffffff"];
-        let text: String = (0..200).map(|n| format!("{} ", words[n * n % 5])).collect();
+        let text = (0..200).map(|n| words[n * n % 5]).collect::<Vec<_>>().join(" ");
         for columns in COLUMNS_MIN..120 {
             let found = to(columns, &text);
             assert!(found.lines().all(|line| width(line) <= columns), "{columns}: {found}");

@@ -66,9 +66,9 @@ fn a_task_for_any_worker_is_of_the_one_that_answered_it_and_the_warm_up_of_none(
         .replace("duration = \"1s\"", "warm_up = \"500ms\"\nduration = \"1s\"");
     let sink = MemorySink::default();
     let done = run_into(&sink, &text, |clock, _| {
-        Fake::new(clock, 3).replies(|_, place| match place == PlaceId::worker(0, 2) {
-            true => Reply::After(Duration::from_millis(9)),
-            false => Reply::Right,
+        Fake::new(clock, 3).replies(|_, place| {
+            let is_slow = place == PlaceId::worker(0, 2);
+            if is_slow { Reply::After(Duration::from_millis(9)) } else { Reply::Right }
         })
     });
     assert!(done.rounds().iter().any(|round| round.phase == Phase::WarmUp));
@@ -90,9 +90,9 @@ fn a_task_for_any_worker_is_of_the_one_that_answered_it_and_the_warm_up_of_none(
 /// Rounds that are cut off are in no record, and so are their answers.
 #[test]
 fn of_a_run_that_was_interrupted_or_lost_only_whole_rounds_count() {
-    let slow = |_, place| match place == PlaceId::worker(0, 1) {
-        true => Reply::After(Duration::from_millis(300)),
-        false => Reply::Right,
+    let slow = |_, place| {
+        let is_slow = place == PlaceId::worker(0, 1);
+        if is_slow { Reply::After(Duration::from_millis(300)) } else { Reply::Right }
     };
     let lost = run(|clock, _| Fake::new(clock, 3).replies(slow).at(500, Fake::lose));
     let killed = run(|clock, stop| {

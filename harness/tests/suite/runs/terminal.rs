@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 /// What the program writes on a terminal of its own, of so many columns.
 fn shown(bench: &Bench, (columns, term): (usize, &str), arguments: &[&str]) -> String {
-    let quoted: String = arguments.iter().map(|word| format!(" '{word}'")).collect();
-    let on_terminal = format!("stty cols {columns} rows 40; exec {HARNESS}{quoted}");
+    let quoted = arguments.join("' '");
+    let on_terminal = format!("stty cols {columns} rows 40; exec {HARNESS} '{quoted}'");
     let mut command = Command::new("script");
     bench.within(&mut command).args(["-q", "-e", "-c", &on_terminal, "/dev/null"]);
     let output = command.env("TERM", term).stdin(Stdio::null()).output().unwrap();
