@@ -37,6 +37,8 @@ impl Terminal {
         let child = Command::new(PROGRAM)
             .args(["top", "test", "--interval", "20ms", "--shm-dir"])
             .arg(shm)
+            // Whatever terminal the tests run on, if any.
+            .env("TERM", "xterm")
             .stdin(end())
             .stdout(end())
             .stderr(end())
