@@ -14,7 +14,7 @@ use crate::scenario::unit::nanos;
 use crate::{conduct, host, provenance, run_index, scenario};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use notation::shell::quoted;
-use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
+use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Ongoing, Recipe};
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
@@ -26,7 +26,7 @@ use reports::verdict::LogState;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a plan looks for what it names: beside itself.
 pub(in crate::cli) fn home_of(plan: &Plan) -> &Path {
@@ -68,15 +68,28 @@ pub(in crate::cli) fn inputs(
         output::mistakes(&found);
         ExitCode::Usage
     })?;
-    let scenarios: BTreeSet<&str> = recipes.values().flatten().map(|recipe| recipe.name.as_str()).collect();
     let seals = Seals::read(&keys, &args.seals)?;
     // Before the runs are looked for: one that begins meanwhile is not taken for gone.
     let index = run_index::read(&args.runs);
-    let Runs { exhibits, ongoing } = exhibits(&args.runs, &scenarios, &seals).map_err(|error| {
+    let asked = Asked {
+        scenarios: recipes.values().flatten().map(|recipe: &Recipe| recipe.name.clone()).collect(),
+        files: recipes.keys().map(|(scenario, _)| home.join(scenario)).collect(),
+    };
+    let Runs { exhibits, ongoing } = exhibits(&args.runs, &asked, &seals).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", args.runs.display());
         output::error(&message, Some("name the directory of your runs with --runs"));
         ExitCode::Usage
     })?;
+    let named =
+        exhibits.iter().filter_map(|one| Some(&one.judged.as_ref().ok()?.judgement.file.as_ref()?.path));
+    let named: BTreeSet<&String> =
+        named.chain(index.entries.iter().filter_map(|entry| entry.file.as_ref())).collect();
+    for ((scenario, _), cells) in &mut recipes {
+        let file = home.join(scenario);
+        let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
+        let of_file: Vec<String> = of_file.collect();
+        cells.iter_mut().for_each(|cell: &mut Recipe| cell.files.clone_from(&of_file));
+    }
     Ok(Inputs {
         circumstances: circumstances(),
         caller: caller(plan, args, output),
@@ -135,6 +148,7 @@ fn cells(path: &Path, profile: Option<&String>) -> Result<Vec<Recipe>, ExitCode>
         Recipe {
             name: facts.name.clone(),
             sha256: facts.sha256.clone(),
+            files: Vec::new(),
             criteria: judged.map(|one| one.name.clone()).collect(),
             command: format!("harness run {}{profile}{filter}", quoted(&path.display().to_string())),
             takes_ns: nanos(plan.expected_duration()),
@@ -165,15 +179,22 @@ fn found(file: &OutsideFile, keys: &Keys) -> Option<Found> {
     Some(Found { changed: changed.unwrap_or(unknown), signers, reading })
 }
 
+/// Which runs are looked for.
+struct Asked {
+    scenarios: BTreeSet<String>,
+    /// A scenario that has another name now is one of these files none the less.
+    files: BTreeSet<PathBuf>,
+}
+
 /// The runs of some scenarios.
 struct Runs {
     exhibits: Vec<Exhibit>,
-    /// Directories of runs, of whatever scenario, that are not over.
-    ongoing: Vec<String>,
+    /// Of whatever scenario.
+    ongoing: Vec<Ongoing>,
 }
 
-/// Every run of these scenarios, judged from its log: none if the directory does not exist.
-fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Runs> {
+/// Every run that is asked for, judged from its log: none if the directory does not exist.
+fn exhibits(runs: &Path, asked: &Asked, seals: &Seals) -> io::Result<Runs> {
     let folders = match directories(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         folders => folders?,
@@ -184,16 +205,38 @@ fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Resul
             if !directory.join(RUN_LOG).is_file() {
                 continue;
             }
+            let header = header(&directory);
+            let scenarios = scenarios_of(header.as_deref(), &folder);
             if goes_on(&directory) {
-                ongoing.push(directory.display().to_string());
+                let profile = header.and_then(|header| header.scenario.profile);
+                ongoing.push(Ongoing { directory: directory.display().to_string(), scenarios, profile });
                 continue;
             }
-            let named = scenarios_of(&directory, &folder);
-            let asked = named.into_iter().filter(|name| scenarios.contains(name.as_str()));
-            found.extend(asked.map(|scenario| exhibit(&directory, scenario, seals)));
+            let before = found.len();
+            let of_name = scenarios.into_iter().filter(|name| asked.scenarios.contains(name));
+            found.extend(of_name.map(|scenario| exhibit(&directory, scenario, seals)));
+            let is_of_file =
+                |header: &Header| asked.files.iter().any(|file| denotes(&header.scenario.file, file));
+            if let Some(header) = header.filter(|header| found.len() == before && is_of_file(header)) {
+                found.push(exhibit(&directory, header.scenario.name, seals));
+            }
         }
     }
     Ok(Runs { exhibits: found, ongoing })
+}
+
+/// Whether a name that was given on a command line is that of a file.
+fn denotes(named: &str, file: &Path) -> bool {
+    let named = Path::new(named);
+    let Ok(file) = file.canonicalize() else { return false };
+    match named.canonicalize() {
+        Ok(named) => named == file,
+        // It was given in another directory, or on another host.
+        Err(_) => {
+            let names = named.components().filter(|part| matches!(part, Component::Normal(_)));
+            file.ends_with(names.collect::<PathBuf>())
+        }
+    }
 }
 
 /// In the order of their names; links, such as `latest`, are not followed.
@@ -215,9 +258,9 @@ fn goes_on(directory: &Path) -> bool {
 }
 
 /// As the log says, by its header and by the text in it; the name of its folder if that cannot be read.
-fn scenarios_of(directory: &Path, folder: &Path) -> Vec<String> {
-    match header(directory) {
-        Some(header) => provenance::scenarios_of(&header),
+fn scenarios_of(header: Option<&Header>, folder: &Path) -> Vec<String> {
+    match header {
+        Some(header) => provenance::scenarios_of(header),
         None => vec![folder.file_name().unwrap_or_default().to_string_lossy().into_owned()],
     }
 }
