@@ -75,6 +75,9 @@ pub(in crate::cli) fn inputs(
         scenarios: recipes.values().flatten().map(|recipe: &Recipe| recipe.name.clone()).collect(),
         files: recipes.keys().map(|(scenario, _)| home.join(scenario)).collect(),
     };
+    if !args.runs.exists() && args.runs != Path::new(RUNS) {
+        output::warn(&format!("there is no directory `{}`, so there are no runs", args.runs.display()));
+    }
     let Runs { exhibits, ongoing } = exhibits(&args.runs, &asked, &seals).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", args.runs.display());
         output::error(&message, Some("name the directory of your runs with --runs"));
@@ -296,6 +299,26 @@ fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_known_by_whatever_name_a_run_was_given_it() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("scenarios")).unwrap();
+        let file = home.path().join("scenarios/q.toml");
+        std::fs::write(&file, "").unwrap();
+        std::fs::write(home.path().join("other.toml"), "").unwrap();
+        let at = |name: &str| home.path().join(name).display().to_string();
+        for (named, is_it) in [
+            (at("scenarios/q.toml"), true),
+            (at("./scenarios/../scenarios/q.toml"), true),
+            // From another directory, which is not this one.
+            ("../scenarios/q.toml".to_owned(), true),
+            ("nowhere/q.toml".to_owned(), false),
+            (at("other.toml"), false),
+        ] {
+            assert_eq!(denotes(&named, &file), is_it, "{named}");
+        }
+    }
 
     #[test]
     fn a_gate_is_decided_no_earlier_than_any_run_has_begun() {

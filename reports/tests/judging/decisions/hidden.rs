@@ -198,3 +198,16 @@ fn a_run_that_is_still_going_is_named_and_marks_the_headline() {
     other.ongoing[1].scenarios = vec!["other".into()];
     assert_eq!(other.decide().headline(), "PASS");
 }
+
+/// The first run and the last may both be good.
+#[test]
+fn the_worst_figure_is_on_the_page_wherever_its_run_stands() {
+    let decision = History::of(vec![green(10), red(15), green(20)]).decide();
+    let measured =
+        |run: usize| decision.evidence[0].findings.iter().filter(|f| f.criterion == "all delivered").nth(run);
+    let (best, worst) = (&measured(0).unwrap().measured, &measured(1).unwrap().measured);
+    let pages = reports::render::gate::documents(&decision);
+    let (_, html) = pages.into_iter().find(|(name, _)| *name == "decision.html").unwrap();
+    let range = format!("<td data-label=\"Measured\">{worst} … {best}</td>");
+    assert!(html.contains(&range), "{range} is not in {html}");
+}
