@@ -119,7 +119,7 @@ impl Bounds {
         match phase {
             Phase::Load => self.load_begun_ns = Some(t_ns),
             Phase::Drain => self.drain_ns = Some(t_ns),
-            _ => {}
+            Phase::Launch | Phase::WarmUp | Phase::Verify => {}
         }
     }
 
