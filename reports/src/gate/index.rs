@@ -132,12 +132,11 @@ pub fn read(input: impl BufRead) -> Index {
     }
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for line in lines {
-        match places.get(&line.run_id).map(|place| &mut index.entries[*place]) {
-            Some(entry) => index.rivals.extend(entry.grow(line).err().map(|line| *line)),
-            None => {
-                places.insert(line.run_id.clone(), index.entries.len());
-                index.entries.push(line);
-            }
+        if let Some(entry) = places.get(&line.run_id).map(|place| &mut index.entries[*place]) {
+            index.rivals.extend(entry.grow(line).err().map(|line| *line));
+        } else {
+            places.insert(line.run_id.clone(), index.entries.len());
+            index.entries.push(line);
         }
     }
     index

@@ -91,7 +91,9 @@ pub(in crate::cli) fn inputs(
         let file = home.join(scenario);
         let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
         let of_file: Vec<String> = of_file.collect();
-        cells.iter_mut().for_each(|cell: &mut Recipe| cell.files.clone_from(&of_file));
+        for cell in cells {
+            cell.files.clone_from(&of_file);
+        }
     }
     Ok(Inputs {
         circumstances: circumstances(),
@@ -232,14 +234,12 @@ fn exhibits(runs: &Path, asked: &Asked, seals: &Seals) -> io::Result<Runs> {
 fn denotes(named: &str, file: &Path) -> bool {
     let named = Path::new(named);
     let Ok(file) = file.canonicalize() else { return false };
-    match named.canonicalize() {
-        Ok(named) => named == file,
-        // It was given in another directory, or on another host.
-        Err(_) => {
-            let names = named.components().filter(|part| matches!(part, Component::Normal(_)));
-            file.ends_with(names.collect::<PathBuf>())
-        }
+    if let Ok(named) = named.canonicalize() {
+        return named == file;
     }
+    // It was given in another directory, or on another host.
+    let names = named.components().filter(|part| matches!(part, Component::Normal(_)));
+    file.ends_with(names.collect::<PathBuf>())
 }
 
 /// In the order of their names; links, such as `latest`, are not followed.

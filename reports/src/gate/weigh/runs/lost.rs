@@ -118,7 +118,7 @@ fn going(wanted: Wanted<'_>, weighed: &mut Weighed) {
 
 /// Runs of which a later line of the index contradicts what an earlier one has. What is there in the end may be what was left when the rest
 /// had been taken away, and which of several attempts to go on was the run itself cannot be known: none of them may be hidden.
-fn rivals<'a>(wanted: Wanted<'a>) -> Vec<(&'a Entry, &'a Entry)> {
+fn rivals(wanted: Wanted<'_>) -> Vec<(&Entry, &Entry)> {
     let index = &wanted.question.inputs.index;
     let first = |rival: &Entry| index.entries.iter().find(|entry| entry.run_id == rival.run_id);
     let pairs = index.rivals.iter().filter_map(|rival| Some((first(rival)?, rival)));
