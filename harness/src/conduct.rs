@@ -192,12 +192,9 @@ pub fn conduct(
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
     let (judged, log) = (!killed).then(|| judge(directory.path(), held, &case)).unzip();
-    let at_its_end = match (&judged, log, runs) {
-        (Some(Ok(judged)), Some(log), Some(runs)) => {
-            run_index::add(&runs, directory.path(), &judged.judgement, log).err()
-        }
-        _ => None,
-    };
+    let at_its_end = judged.as_ref().zip(log).zip(runs).and_then(|((judged, log), runs)| {
+        run_index::add(&runs, directory.path(), &judged.as_ref().ok()?.judgement, log).err()
+    });
     // What keeps its end out as a rule kept its beginning out as well, and is said once.
     let unindexed = at_its_end.or(begun);
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })

@@ -14,7 +14,10 @@ use crate::scenario::unit::nanos;
 use crate::{conduct, host, provenance, run_index, scenario};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use notation::shell::quoted;
-use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Ongoing, Recipe};
+use reports::gate::exhibit::{
+    Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Ongoing, Recipe, Recipes,
+};
+use reports::gate::index::Index;
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
@@ -75,26 +78,8 @@ pub(in crate::cli) fn inputs(
         scenarios: recipes.values().flatten().map(|recipe: &Recipe| recipe.name.clone()).collect(),
         files: recipes.keys().map(|(scenario, _)| home.join(scenario)).collect(),
     };
-    if !args.runs.exists() && args.runs != Path::new(RUNS) {
-        output::warn(&format!("there is no directory `{}`, so there are no runs", args.runs.display()));
-    }
-    let Runs { exhibits, ongoing } = exhibits(&args.runs, &asked, &seals).map_err(|error| {
-        let message = format!("cannot read `{}`: {error}", args.runs.display());
-        output::error(&message, Some("name the directory of your runs with --runs"));
-        ExitCode::Usage
-    })?;
-    let named =
-        exhibits.iter().filter_map(|one| Some(&one.judged.as_ref().ok()?.judgement.file.as_ref()?.path));
-    let named: BTreeSet<&String> =
-        named.chain(index.entries.iter().filter_map(|entry| entry.file.as_ref())).collect();
-    for ((scenario, _), cells) in &mut recipes {
-        let file = home.join(scenario);
-        let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
-        let of_file: Vec<String> = of_file.collect();
-        for cell in cells {
-            cell.files.clone_from(&of_file);
-        }
-    }
+    let Runs { exhibits, ongoing } = found_runs(&args.runs, &asked, &seals)?;
+    name_files(home, &exhibits, &index, &mut recipes);
     Ok(Inputs {
         circumstances: circumstances(),
         caller: caller(plan, args, output),
@@ -104,6 +89,34 @@ pub(in crate::cli) fn inputs(
         recipes,
         files,
     })
+}
+
+/// As [`exhibits`]. A mistake has been shown when this returns an error.
+fn found_runs(runs: &Path, asked: &Asked, seals: &Seals) -> Result<Runs, ExitCode> {
+    if !runs.exists() && runs != Path::new(RUNS) {
+        output::warn(&format!("there is no directory `{}`, so there are no runs", runs.display()));
+    }
+    exhibits(runs, asked, seals).map_err(|error| {
+        let message = format!("cannot read `{}`: {error}", runs.display());
+        output::error(&message, Some("name the directory of your runs with --runs"));
+        ExitCode::Usage
+    })
+}
+
+/// Tells each recipe by which names runs know its file.
+fn name_files(home: &Path, exhibits: &[Exhibit], index: &Index, recipes: &mut Recipes) {
+    let of_runs =
+        exhibits.iter().filter_map(|one| Some(&one.judged.as_ref().ok()?.judgement.file.as_ref()?.path));
+    let of_index = index.entries.iter().filter_map(|entry| entry.file.as_ref());
+    let named: BTreeSet<&String> = of_runs.chain(of_index).collect();
+    for ((scenario, _), cells) in recipes {
+        let file = home.join(scenario);
+        let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
+        let of_file: Vec<String> = of_file.collect();
+        for cell in cells {
+            cell.files.clone_from(&of_file);
+        }
+    }
 }
 
 /// What was given on the command line, for those that the decision prints.
