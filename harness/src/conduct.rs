@@ -19,7 +19,7 @@ use crate::fault::undo::{self, Replayed};
 use crate::host::{self, Capability, PreflightError};
 use crate::private_shm::{Namespace, PrivateShm};
 use crate::provenance;
-use crate::run_index;
+use crate::run_index::{self, Log};
 use crate::scenario::Plan;
 use crate::system::{Home, Program};
 use jiff::{Timestamp, Unit};
@@ -171,6 +171,7 @@ pub fn conduct(
         observe(Notice::Left(follows.left.clone()));
     }
     observe(Notice::Starting { directory: directory.path().to_owned() });
+    clear(&request, &directory)?;
     let launcher = request.plan.system().launcher(Home {
         program,
         shm_dir: request.shm_dir.clone(),
@@ -190,11 +191,10 @@ pub fn conduct(
     let (ended, case) = engine::run(&request, &*launcher, Box::new(sink), &controls.stop, &controls.live)?;
     let killed = controls.stop.mode() == StopMode::Kill;
     observe(Notice::Ended(ended.clone()));
-    let judged = (!killed).then(|| judge(directory.path(), held, &case));
-    let at_its_end = match (&judged, runs) {
-        (Some(Ok(judged)), Some(runs)) => run_index::add(&runs, directory.path(), &judged.judgement).err(),
-        _ => None,
-    };
+    let (judged, log) = (!killed).then(|| judge(directory.path(), held, &case)).unzip();
+    let at_its_end = judged.as_ref().zip(log).zip(runs).and_then(|((judged, log), runs)| {
+        run_index::add(&runs, directory.path(), &judged.as_ref().ok()?.judgement, log).err()
+    });
     // What keeps its end out as a rule kept its beginning out as well, and is said once.
     let unindexed = at_its_end.or(begun);
     Ok(Conducted { directory: directory.path().to_owned(), warnings, ended, judged, unindexed })
@@ -252,23 +252,26 @@ fn cover(request: &Request, directory: &RunDir, covers: &Covers) -> Result<(), P
 }
 
 /// From the log; if that is not what was written any more, from what its records amounted to.
-fn judge(directory: &Path, held: Held, case: &Case) -> Result<Judged, JudgeError> {
+fn judge(directory: &Path, held: Held, case: &Case) -> (Result<Judged, JudgeError>, Log) {
     match judge_log(directory, held) {
-        Err(
-            error @ (JudgeError::Damaged { .. }
-            | JudgeError::NotARunLog { .. }
-            | JudgeError::NoRun { .. }
-            | JudgeError::CannotRead { .. }),
+        (
+            Err(
+                error @ (JudgeError::Damaged { .. }
+                | JudgeError::NotARunLog { .. }
+                | JudgeError::NoRun { .. }
+                | JudgeError::CannotRead { .. }),
+            ),
+            _,
         ) => {
             let why = format!("the log was changed during the run, which is judged from memory: {error}");
-            Ok(reports::report_remembered(directory, case, &why))
+            (Ok(reports::report_remembered(directory, case, &why)), Log::Lost)
         }
         judged => judged,
     }
 }
 
 /// From the log in its place; if it is not there any more, from the file that was written.
-fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
+fn judge_log(directory: &Path, held: Held) -> (Result<Judged, JudgeError>, Log) {
     let lost = match held.lost() {
         Some(lost) => lost,
         None => match reports::report(directory, provenance::contradiction) {
@@ -276,12 +279,12 @@ fn judge_log(directory: &Path, held: Held) -> Result<Judged, JudgeError> {
             Err(JudgeError::NoRun { source, .. } | JudgeError::CannotRead { source, .. }) => {
                 format!("the run log cannot be read any more: {source}")
             }
-            judged => return judged,
+            judged => return (judged, Log::Own),
         },
     };
     let path = directory.to_owned();
-    let log = held.read().map_err(|source| JudgeError::CannotRead { path, source })?;
-    reports::report_lost(directory, log, &lost)
+    let read = held.read().map_err(|source| JudgeError::CannotRead { path, source });
+    (read.and_then(|log| reports::report_lost(directory, log, &lost)), Log::Lost)
 }
 
 fn fleet_name(request: &Request) -> String {
@@ -323,13 +326,11 @@ fn prepare(plan: Plan, options: Options) -> Result<(Request, RunDir), ConductErr
     Ok((request, directory))
 }
 
-/// What the segment of `request` follows, if it can.
-fn follow(run: Unfinished, request: &Request, directory: &RunDir) -> Result<Follows, ConductError> {
-    if let Some(why) = run.stands_against(&engine::header(request)) {
-        return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
-    }
-    // What is left of a segment that says nothing.
-    for path in run.begun.iter().chain(&[directory.fleet_stderr()]) {
+/// Removes what is left of a segment that says nothing, in whose place another one is written. Only just before that: a segment that had begun and
+/// is gone is one that was taken away.
+fn clear(request: &Request, directory: &RunDir) -> Result<(), ConductError> {
+    let Some(follows) = &request.follows else { return Ok(()) };
+    for path in follows.run.begun.iter().chain(&[directory.fleet_stderr()]) {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let what = "remove what is left of a segment that says nothing";
@@ -337,6 +338,14 @@ fn follow(run: Unfinished, request: &Request, directory: &RunDir) -> Result<Foll
             }
             Ok(()) | Err(_) => {}
         }
+    }
+    Ok(())
+}
+
+/// What the segment of `request` follows, if it can.
+fn follow(run: Unfinished, request: &Request, directory: &RunDir) -> Result<Follows, ConductError> {
+    if let Some(why) = run.stands_against(&engine::header(request)) {
+        return Err(ConductError::Differs { directory: directory.path().to_owned(), why });
     }
     let left = left::end(&run, &request.host, left::PATIENCE + request.plan.fleet_policy().stop.grace);
     // That has taken its time, which is of the gap. The wall clock may have been set back meanwhile; the run's goes on.

@@ -254,7 +254,8 @@ fn recommendation(gate: &Gate, verdict: Verdict) -> String {
     }
 }
 
-/// A sentence for each piece of evidence that does not pass, the gravest first.
+/// A sentence for each piece of evidence that does not pass, and for each gate before it that is not passed; the gravest first. What a gate
+/// waits for comes before what it lacks itself.
 fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before], here: Option<&str>) -> Vec<String> {
     let mut open: Vec<&Weighed> =
         evidence.iter().filter(|weighed| weighed.verdict != Verdict::Pass).collect();
@@ -286,10 +287,12 @@ fn reasons(gate: &Gate, evidence: &[Weighed], before: &[Before], here: Option<&s
             format!("`{}` is {}: {}{why}.", weighed.name, weighed.verdict.word(), weighed.found)
         })
         .collect();
-    for closed in before.iter().filter(|done| !opens(done.verdict)) {
+    let failed = open.iter().take_while(|weighed| weighed.verdict == Verdict::Fail).count();
+    let closed = before.iter().filter(|done| !opens(done.verdict)).map(|closed| {
         let by = closed.by_other_build(here).map_or_else(String::new, |build| format!(", by build {build}"));
-        reasons.push(format!("`{}` comes before this gate and is {}{by}.", closed.gate, closed.outcome));
-    }
+        format!("`{}` comes before this gate and is {}{by}.", closed.gate, closed.outcome)
+    });
+    reasons.splice(failed..failed, closed);
     if evidence.is_empty() {
         reasons.push(format!("`{}` asks for no evidence.", gate.name));
     } else if reasons.is_empty() {

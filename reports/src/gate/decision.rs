@@ -1,5 +1,7 @@
 //! A decision: what every document of a gate is drawn from.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::builds::is_same_commit;
@@ -88,6 +90,12 @@ impl Decision {
             1 => said.push_str(", with 1 run beside it that did not pass"),
             several => said.extend([", with ", &several.to_string(), " runs beside it that did not pass"]),
         }
+        let going: BTreeSet<&String> = self.evidence.iter().flat_map(|weighed| &weighed.going).collect();
+        match going.len() {
+            0 => {}
+            1 => said.push_str(", while 1 run is still going"),
+            several => said.extend([", while ", &several.to_string(), " runs are still going"]),
+        }
         said
     }
 
@@ -98,8 +106,14 @@ impl Decision {
         if waiver.gate == self.gate { of + mark } else { format!("{of} at {}{mark}", waiver.gate) }
     }
 
-    /// What to do first: the quickest, which may already decide.
+    /// What to do first: to pass the gate before it, where that is not passed; else the quickest, which may already decide.
     pub fn first_step(&self) -> Option<&Step> {
+        let is_closed = |step: &&Step| {
+            self.before.iter().any(|before| !opens(before.verdict) && before.gate == step.evidence)
+        };
+        if let Some(closed) = self.next.iter().find(is_closed) {
+            return Some(closed);
+        }
         let known = self.next.iter().filter(|step| step.takes_ns.is_some());
         known.min_by_key(|step| step.takes_ns).or(self.next.first())
     }
@@ -173,6 +187,8 @@ pub struct Weighed {
     pub runs: Vec<RunShown>,
     /// Runs that answer the same question, did not pass, and do not count.
     pub runs_beside: usize,
+    /// Directories of runs that are still going, and say nothing so far.
+    pub going: Vec<String>,
     /// What the headline says of it although it holds: `in 2 of 3 environments, arm64 is FAIL`.
     pub qualifies: Option<String>,
 }
@@ -191,6 +207,7 @@ impl Weighed {
             findings: Vec::new(),
             runs: Vec::new(),
             runs_beside: 0,
+            going: Vec::new(),
             qualifies: None,
         }
     }

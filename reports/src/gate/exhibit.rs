@@ -53,11 +53,22 @@ impl JudgedRun {
     }
 }
 
+/// A run that is not over: another process holds its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ongoing {
+    pub directory: String,
+    /// The scenarios that it may be of.
+    pub scenarios: Vec<String>,
+    pub profile: Option<String>,
+}
+
 /// What a scenario of the plan is as its file stands; of a file with a matrix, one of its combinations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     pub name: String,
     pub sha256: String,
+    /// Its file, as the runs that are there and those of the index have named it.
+    pub files: Vec<String>,
     /// Names of its criteria, without those that are only shown.
     pub criteria: Vec<String>,
     /// The command line of one run without the directory of the runs, and how long that takes.
@@ -145,8 +156,8 @@ pub struct Inputs {
     /// In the order of their directories.
     pub exhibits: Vec<Exhibit>,
     pub index: Index,
-    /// Directories of runs that are not over yet: they are not gone, and say nothing so far.
-    pub ongoing: Vec<String>,
+    /// Runs that are not over yet: they are not gone, and say nothing so far.
+    pub ongoing: Vec<Ongoing>,
     pub recipes: Recipes,
     /// By the path that the plan names, and as what it is read; absent if there is no such file.
     pub files: BTreeMap<(String, Format), Found>,

@@ -3,8 +3,13 @@
 //! A run that is in the index and not in the directory was removed, also if it was killed before it could end. Checksums continue
 //! from line to line, so that a line that was changed or taken out is found. Lines cut off at the end are found by a later run that is there
 //! and not in the index; where there is none, or the whole index was removed, nothing shows it.
+//!
+//! A run that is resumed has further lines. They add to what the earlier ones say, and replace none of it: its logs begin with those that it
+//! had then. A line that says otherwise is a rival of the run that was there first.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod growth;
+
+use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use notation::framed::{Chain, Lines, Next, TooLong, append};
@@ -33,10 +38,14 @@ pub struct Entry {
     pub as_asked: bool,
     /// `FAIL`: what it was judged to be when it ended; `UNFINISHED` until then.
     pub verdict: String,
-    /// Empty until it has ended.
+    /// Of each of its logs, joined. Until it has ended, of those of the segments that came before; empty if there are none, and also where the
+    /// log of a run that has ended is not what the run wrote.
     pub log_sha256: String,
     /// From the directory of runs.
     pub directory: String,
+    /// Of the scenario, as given on the command line; absent in older indexes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Of the build that ran; absent if that is unknown or the build had changes of its own, and in older indexes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
@@ -57,6 +66,7 @@ impl Entry {
             verdict: judgement.verdict.word().to_owned(),
             log_sha256,
             directory,
+            file: judgement.file.as_ref().map(|file| file.path.clone()),
             commit: None,
             machine: None,
         }
@@ -75,6 +85,7 @@ impl Entry {
             verdict: UNFINISHED.to_owned(),
             log_sha256: String::new(),
             directory,
+            file: Some(scenario.file.clone()),
             commit: header.build.commit().map(str::to_owned),
             machine: Some(header.host.machine.clone()),
         }
@@ -86,25 +97,12 @@ impl Entry {
 
     /// What the header of a run says now, and what it said when the run began. Nothing if they agree, as far as this has it.
     pub fn contradicts(&self, judgement: &Judgement, host: &HostFacts, build: &BuildFacts) -> Option<String> {
-        let now = Self::of(judgement, String::new(), String::new());
-        let none = || "none".to_owned();
-        let words = |as_asked: bool| (if as_asked { "that of the file" } else { "another" }).to_owned();
-        let mut known = vec![
-            ("id", self.run_id.clone(), now.run_id),
-            ("start", self.started_utc.clone(), now.started_utc),
-            ("scenario", self.scenario.clone(), now.scenario),
-            ("SHA-256 of the scenario", self.scenario_sha256.clone(), now.scenario_sha256),
-            ("profile", self.profile.clone().unwrap_or_else(none), now.profile.unwrap_or_else(none)),
-            ("plan", words(self.as_asked), words(now.as_asked)),
-        ];
-        // Older indexes have neither.
-        if let Some(machine) = &self.machine {
-            let commit = |commit: Option<&str>| commit.unwrap_or("unknown").to_owned();
-            known.push(("machine", machine.clone(), host.machine.clone()));
-            known.push(("commit", commit(self.commit.as_deref()), commit(build.commit())));
-        }
-        let (what, then, now) = known.into_iter().find(|(_, then, now)| then != now)?;
-        Some(format!("its {what} is {now}, and was {then} when it began"))
+        let now = Self {
+            commit: build.commit().map(str::to_owned),
+            machine: Some(host.machine.clone()),
+            ..Self::of(judgement, String::new(), String::new())
+        };
+        self.differs(&now)
     }
 }
 
@@ -116,29 +114,30 @@ fn as_asked(variant: &Variant) -> bool {
 /// What an index says, as far as it can be believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Index {
+    /// One of each run, in the order in which they began.
     pub entries: Vec<Entry>,
+    /// Lines that contradict what the index had of their run before: its logs are others, or its header is.
+    pub rivals: Vec<Entry>,
     /// Where it does not verify any more, and why. Nothing after it is read.
     pub damaged: Option<String>,
 }
 
-/// Reads an index. Of the lines of a run, the last one counts: it has one for its beginning, which alone names commit and machine, and one
-/// for each end.
+/// Reads an index. A run has a line for each beginning, which alone names commit and machine, and one for each end.
 pub fn read(input: impl BufRead) -> Index {
-    let (mut index, end) = walk(input);
+    let (lines, end) = walk(input);
+    let mut index = Index { damaged: end.damaged, ..Index::default() };
     if end.is_torn {
         let line = end.count + 1;
         index.damaged = Some(format!("line {line}: it stops in its middle, so what it said is lost"));
     }
-    let mut begun = BTreeMap::new();
-    for Entry { run_id, commit, machine, .. } in &index.entries {
-        begun.entry(run_id.clone()).or_insert_with(|| (commit.clone(), machine.clone()));
-    }
-    let mut seen = BTreeSet::new();
-    index.entries.reverse();
-    index.entries.retain(|entry| seen.insert(entry.run_id.clone()));
-    index.entries.reverse();
-    for entry in &mut index.entries {
-        (entry.commit, entry.machine) = begun.remove(&entry.run_id).unwrap_or_default();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for line in lines {
+        if let Some(entry) = places.get(&line.run_id).map(|place| &mut index.entries[*place]) {
+            index.rivals.extend(entry.grow(line).err().map(|line| *line));
+        } else {
+            places.insert(line.run_id.clone(), index.entries.len());
+            index.entries.push(line);
+        }
     }
     index
 }
@@ -152,8 +151,8 @@ pub struct Addition {
 
 /// The line of one more run, for an index that holds `before`. The error says why nothing can be added.
 pub fn add(before: impl BufRead, entry: &Entry) -> Result<Addition, String> {
-    let (index, End { mut chain, offset, .. }) = walk(before);
-    if let Some(damaged) = index.damaged {
+    let (_, End { mut chain, offset, damaged, .. }) = walk(before);
+    if let Some(damaged) = damaged {
         return Err(damaged);
     }
     let mut line = Vec::new();
@@ -169,10 +168,12 @@ struct End {
     offset: u64,
     /// What follows is the beginning of one more line: its writer was stopped, or the file was cut.
     is_torn: bool,
+    /// Why the next line does not verify.
+    damaged: Option<String>,
 }
 
-/// What it holds; a line at the end that is not whole is for the caller to judge.
-fn walk(input: impl BufRead) -> (Index, End) {
+/// Its lines; one at the end that is not whole is for the caller to judge.
+fn walk(input: impl BufRead) -> (Vec<Entry>, End) {
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
     let (mut entries, mut is_torn) = (Vec::new(), false);
     let damaged = loop {
@@ -185,8 +186,8 @@ fn walk(input: impl BufRead) -> (Index, End) {
             Err(why) => break Some(format!("line {}: {why}", lines.count() + 1)),
         }
     };
-    let end = End { count: lines.count(), chain: lines.chain(), offset: lines.offset(), is_torn };
-    (Index { entries, damaged }, end)
+    let end = End { count: lines.count(), chain: lines.chain(), offset: lines.offset(), is_torn, damaged };
+    (entries, end)
 }
 
 /// Nothing at the end.
@@ -218,6 +219,7 @@ mod tests {
             verdict: "FAIL".into(),
             log_sha256: "cd".repeat(32),
             directory: format!("smoke/{number}"),
+            file: None,
             commit: None,
             machine: None,
         }
@@ -240,13 +242,67 @@ mod tests {
         assert_eq!(read(&b""[..]), Index::default());
     }
 
+    /// An index with these lines.
+    fn of(lines: &[Entry]) -> Index {
+        let mut bytes = Vec::new();
+        for line in lines {
+            bytes.extend(add(&*bytes, line).unwrap().line);
+        }
+        read(&*bytes)
+    }
+
+    /// The verdict of a run, and its logs.
+    fn ended(verdict: &str, logs: &str) -> Entry {
+        Entry { verdict: verdict.into(), log_sha256: logs.into(), ..entry(0) }
+    }
+
     #[test]
     fn of_a_run_that_went_on_the_last_end_counts() {
-        let mut bytes = file(2);
-        let later = Entry { verdict: "PASS".into(), log_sha256: "ef".repeat(32), ..entry(0) };
-        let Addition { line, .. } = add(&*bytes, &later).unwrap();
-        bytes.extend(line);
-        assert_eq!(read(&*bytes).entries, [entry(1), later]);
+        let begun = |logs| ended(UNFINISHED, logs);
+        let lines = [begun(""), ended("FAIL", "aa"), entry(1), begun("aa"), ended("PASS", "aa+bb")];
+        let index = of(&lines);
+        assert_eq!((index.entries, index.rivals), (vec![ended("PASS", "aa+bb"), entry(1)], vec![]));
+        // Of a run that was killed, there is no hash until it goes on.
+        let index = of(&[begun(""), begun("aa"), ended("PASS", "aa+bb")]);
+        assert_eq!((index.entries, index.rivals), (vec![ended("PASS", "aa+bb")], vec![]));
+    }
+
+    /// Older builds add no hash to the line of a run that goes on.
+    #[test]
+    fn a_run_that_goes_on_is_held_to_what_it_had_recorded_before() {
+        for hashes in ["", "aa"] {
+            let index = of(&[ended(UNFINISHED, ""), ended("FAIL", "aa"), ended(UNFINISHED, hashes)]);
+            assert_eq!((index.entries, index.rivals), (vec![ended(UNFINISHED, "aa")], vec![]), "{hashes}");
+        }
+    }
+
+    #[test]
+    fn no_later_line_replaces_what_an_earlier_one_of_its_run_recorded() {
+        let first = ended("FAIL", "aa+bb");
+        let begun = ended(UNFINISHED, "aa+bb");
+        for rival in [
+            ended("PASS", "aa"),
+            ended("PASS", "aa+cc"),
+            ended("PASS", "aa+bbcc"),
+            ended("PASS", ""),
+            ended(UNFINISHED, "aa"),
+            Entry { started_utc: "2025-01-02T03:04:05Z".into(), ..ended("PASS", "aa+bb+cc") },
+            Entry { profile: Some("ci".into()), ..ended("PASS", "aa+bb+cc") },
+            Entry { as_asked: false, ..ended("PASS", "aa+bb+cc") },
+        ] {
+            let index = of(&[first.clone(), rival.clone()]);
+            assert_eq!((index.entries, index.rivals), (vec![first.clone()], vec![rival.clone()]));
+            let index = of(&[first.clone(), begun.clone(), rival.clone()]);
+            assert_eq!((index.entries, index.rivals), (vec![begun.clone()], vec![rival]));
+        }
+        // Its log was not what it wrote when it ended.
+        let lost = ended("INCONCLUSIVE", "");
+        let index = of(&[ended(UNFINISHED, ""), lost.clone(), ended("PASS", "aa+bb")]);
+        assert_eq!((index.entries, index.rivals), (vec![lost], vec![ended("PASS", "aa+bb")]));
+        // The segment that had begun is gone by the end.
+        let rival = ended("INCONCLUSIVE", "aa+bb");
+        let index = of(&[first, begun.clone(), rival.clone()]);
+        assert_eq!((index.entries, index.rivals), (vec![begun], vec![rival]));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use notation::visible;
+
 use super::ask::Format;
 
 /// What a file of another program says.
@@ -39,6 +41,20 @@ pub struct Reading {
 pub(super) const COMMIT_DIGITS_MIN: usize = 7;
 /// How many findings of a file are kept as remarks.
 const REMARKS_MAX: usize = 5;
+
+/// What is not JSON, with its first line: where a program could not be started, or refused, that says why.
+fn not_json(line: &str, of: &str) -> String {
+    const SHOWN_MAX: usize = 160;
+    let all = visible::line(line.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim());
+    let shown: String = all.chars().take(SHOWN_MAX).collect();
+    let cut = if shown.len() < all.len() { "…" } else { "" };
+    let missing = line.split_once("no such command: `").and_then(|(_, after)| after.split_once('`'));
+    let next = match missing {
+        Some((tool, _)) => format!("install it with `cargo install --locked cargo-{}`", visible::line(tool)),
+        None => format!("is it the output of `{of}`?"),
+    };
+    format!("not JSON, but `{shown}{cut}`: {next}")
+}
 
 /// The figures of a file. An error is a lower-case fragment.
 pub fn read(format: Format, bytes: &[u8]) -> Result<Reading, String> {

@@ -3,9 +3,11 @@
 mod advice;
 mod bound;
 mod cheats;
+mod formerly;
 mod hidden;
 mod outcomes;
 mod plans;
+mod resumed;
 pub(crate) mod shown;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use jiff::Timestamp;
 use reports::gate::ask::Asked;
 use reports::gate::decide::decide;
 use reports::gate::decision::Decision;
-use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
+use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Ongoing, Recipe};
 use reports::gate::index::{Entry, Index};
 use reports::gate::outside;
 use reports::gate::plan::*;
@@ -147,7 +149,7 @@ pub(crate) struct History {
     pub(crate) exhibits: Vec<Exhibit>,
     pub(crate) index: Index,
     pub(crate) lcov: Option<&'static str>,
-    pub(crate) ongoing: Vec<String>,
+    pub(crate) ongoing: Vec<Ongoing>,
     pub(crate) recipes: Vec<Recipe>,
 }
 
@@ -162,6 +164,7 @@ impl History {
             recipes: vec![Recipe {
                 name: "synthetic".into(),
                 sha256: sha256_of(SCENARIO),
+                files: vec!["scenarios/synthetic.toml".into()],
                 criteria: vec!["all delivered".into(), "fast".into()],
                 command: "harness run scenarios/synthetic.toml".into(),
                 takes_ns: 65_000_000_000,
@@ -218,6 +221,11 @@ impl History {
         };
         decide(&plan, &self.gate, &self.inputs())
     }
+}
+
+/// A run of the synthetic scenario that is not over.
+pub(crate) fn going(directory: &str) -> Ongoing {
+    Ongoing { directory: directory.into(), scenarios: vec!["synthetic".into()], profile: None }
 }
 
 /// Why the run of this day does not count.

@@ -14,7 +14,10 @@ use crate::scenario::unit::nanos;
 use crate::{conduct, host, provenance, run_index, scenario};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use notation::shell::quoted;
-use reports::gate::exhibit::{Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Recipe};
+use reports::gate::exhibit::{
+    Caller, Circumstances, Exhibit, Found, Inputs, JudgedRun, Ongoing, Recipe, Recipes,
+};
+use reports::gate::index::Index;
 use reports::gate::outside;
 use reports::gate::plan::{Format, Gate, OutsideFile, Plan, Source};
 use reports::run_dir::layout::RUN_LOG;
@@ -26,7 +29,7 @@ use reports::verdict::LogState;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a plan looks for what it names: beside itself.
 pub(in crate::cli) fn home_of(plan: &Plan) -> &Path {
@@ -68,15 +71,15 @@ pub(in crate::cli) fn inputs(
         output::mistakes(&found);
         ExitCode::Usage
     })?;
-    let scenarios: BTreeSet<&str> = recipes.values().flatten().map(|recipe| recipe.name.as_str()).collect();
     let seals = Seals::read(&keys, &args.seals)?;
     // Before the runs are looked for: one that begins meanwhile is not taken for gone.
     let index = run_index::read(&args.runs);
-    let Runs { exhibits, ongoing } = exhibits(&args.runs, &scenarios, &seals).map_err(|error| {
-        let message = format!("cannot read `{}`: {error}", args.runs.display());
-        output::error(&message, Some("name the directory of your runs with --runs"));
-        ExitCode::Usage
-    })?;
+    let asked = Asked {
+        scenarios: recipes.values().flatten().map(|recipe: &Recipe| recipe.name.clone()).collect(),
+        files: recipes.keys().map(|(scenario, _)| home.join(scenario)).collect(),
+    };
+    let Runs { exhibits, ongoing } = found_runs(&args.runs, &asked, &seals)?;
+    name_files(home, &exhibits, &index, &mut recipes);
     Ok(Inputs {
         circumstances: circumstances(),
         caller: caller(plan, args, output),
@@ -86,6 +89,34 @@ pub(in crate::cli) fn inputs(
         recipes,
         files,
     })
+}
+
+/// As [`exhibits`]. A mistake has been shown when this returns an error.
+fn found_runs(runs: &Path, asked: &Asked, seals: &Seals) -> Result<Runs, ExitCode> {
+    if !runs.exists() && runs != Path::new(RUNS) {
+        output::warn(&format!("there is no directory `{}`, so there are no runs", runs.display()));
+    }
+    exhibits(runs, asked, seals).map_err(|error| {
+        let message = format!("cannot read `{}`: {error}", runs.display());
+        output::error(&message, Some("name the directory of your runs with --runs"));
+        ExitCode::Usage
+    })
+}
+
+/// Tells each recipe by which names runs know its file.
+fn name_files(home: &Path, exhibits: &[Exhibit], index: &Index, recipes: &mut Recipes) {
+    let of_runs =
+        exhibits.iter().filter_map(|one| Some(&one.judged.as_ref().ok()?.judgement.file.as_ref()?.path));
+    let of_index = index.entries.iter().filter_map(|entry| entry.file.as_ref());
+    let named: BTreeSet<&String> = of_runs.chain(of_index).collect();
+    for ((scenario, _), cells) in recipes {
+        let file = home.join(scenario);
+        let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
+        let of_file: Vec<String> = of_file.collect();
+        for cell in cells {
+            cell.files.clone_from(&of_file);
+        }
+    }
 }
 
 /// What was given on the command line, for those that the decision prints.
@@ -135,6 +166,7 @@ fn cells(path: &Path, profile: Option<&String>) -> Result<Vec<Recipe>, ExitCode>
         Recipe {
             name: facts.name.clone(),
             sha256: facts.sha256.clone(),
+            files: Vec::new(),
             criteria: judged.map(|one| one.name.clone()).collect(),
             command: format!("harness run {}{profile}{filter}", quoted(&path.display().to_string())),
             takes_ns: nanos(plan.expected_duration()),
@@ -165,15 +197,22 @@ fn found(file: &OutsideFile, keys: &Keys) -> Option<Found> {
     Some(Found { changed: changed.unwrap_or(unknown), signers, reading })
 }
 
+/// Which runs are looked for.
+struct Asked {
+    scenarios: BTreeSet<String>,
+    /// A scenario that has another name now is one of these files none the less.
+    files: BTreeSet<PathBuf>,
+}
+
 /// The runs of some scenarios.
 struct Runs {
     exhibits: Vec<Exhibit>,
-    /// Directories of runs, of whatever scenario, that are not over.
-    ongoing: Vec<String>,
+    /// Of whatever scenario.
+    ongoing: Vec<Ongoing>,
 }
 
-/// Every run of these scenarios, judged from its log: none if the directory does not exist.
-fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Result<Runs> {
+/// Every run that is asked for, judged from its log: none if the directory does not exist.
+fn exhibits(runs: &Path, asked: &Asked, seals: &Seals) -> io::Result<Runs> {
     let folders = match directories(runs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         folders => folders?,
@@ -184,16 +223,36 @@ fn exhibits(runs: &Path, scenarios: &BTreeSet<&str>, seals: &Seals) -> io::Resul
             if !directory.join(RUN_LOG).is_file() {
                 continue;
             }
+            let header = header(&directory);
+            let scenarios = scenarios_of(header.as_deref(), &folder);
             if goes_on(&directory) {
-                ongoing.push(directory.display().to_string());
+                let profile = header.and_then(|header| header.scenario.profile);
+                ongoing.push(Ongoing { directory: directory.display().to_string(), scenarios, profile });
                 continue;
             }
-            let named = scenarios_of(&directory, &folder);
-            let asked = named.into_iter().filter(|name| scenarios.contains(name.as_str()));
-            found.extend(asked.map(|scenario| exhibit(&directory, scenario, seals)));
+            let before = found.len();
+            let of_name = scenarios.into_iter().filter(|name| asked.scenarios.contains(name));
+            found.extend(of_name.map(|scenario| exhibit(&directory, scenario, seals)));
+            let is_of_file =
+                |header: &Header| asked.files.iter().any(|file| denotes(&header.scenario.file, file));
+            if let Some(header) = header.filter(|header| found.len() == before && is_of_file(header)) {
+                found.push(exhibit(&directory, header.scenario.name, seals));
+            }
         }
     }
     Ok(Runs { exhibits: found, ongoing })
+}
+
+/// Whether a name that was given on a command line is that of a file.
+fn denotes(named: &str, file: &Path) -> bool {
+    let named = Path::new(named);
+    let Ok(file) = file.canonicalize() else { return false };
+    if let Ok(named) = named.canonicalize() {
+        return named == file;
+    }
+    // It was given in another directory, or on another host.
+    let names = named.components().filter(|part| matches!(part, Component::Normal(_)));
+    file.ends_with(names.collect::<PathBuf>())
 }
 
 /// In the order of their names; links, such as `latest`, are not followed.
@@ -215,9 +274,9 @@ fn goes_on(directory: &Path) -> bool {
 }
 
 /// As the log says, by its header and by the text in it; the name of its folder if that cannot be read.
-fn scenarios_of(directory: &Path, folder: &Path) -> Vec<String> {
-    match header(directory) {
-        Some(header) => provenance::scenarios_of(&header),
+fn scenarios_of(header: Option<&Header>, folder: &Path) -> Vec<String> {
+    match header {
+        Some(header) => provenance::scenarios_of(header),
         None => vec![folder.file_name().unwrap_or_default().to_string_lossy().into_owned()],
     }
 }
@@ -253,6 +312,26 @@ fn exhibit(directory: &Path, scenario: String, seals: &Seals) -> Exhibit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_known_by_whatever_name_a_run_was_given_it() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("scenarios")).unwrap();
+        let file = home.path().join("scenarios/q.toml");
+        std::fs::write(&file, "").unwrap();
+        std::fs::write(home.path().join("other.toml"), "").unwrap();
+        let at = |name: &str| home.path().join(name).display().to_string();
+        for (named, is_it) in [
+            (at("scenarios/q.toml"), true),
+            (at("./scenarios/../scenarios/q.toml"), true),
+            // From another directory, which is not this one.
+            ("../scenarios/q.toml".to_owned(), true),
+            ("nowhere/q.toml".to_owned(), false),
+            (at("other.toml"), false),
+        ] {
+            assert_eq!(denotes(&named, &file), is_it, "{named}");
+        }
+    }
 
     #[test]
     fn a_gate_is_decided_no_earlier_than_any_run_has_begun() {

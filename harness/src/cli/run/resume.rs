@@ -9,6 +9,7 @@ use crate::conduct::{Options, Place, Resumes};
 use crate::engine::run_dir::RunDir;
 use crate::exit::ExitCode;
 use crate::provenance::{self, Unplanned};
+use crate::run_index;
 use crate::scenario::Plan;
 use crate::system::own_program;
 use coordinator::cli::limits::TooLow;
@@ -46,6 +47,12 @@ fn prepare(path: &Path) -> Result<(Plan, Resumes), ExitCode> {
         ExitCode::Usage
     })?;
     let run = reports::unfinished(path).map_err(|error| refuse(&error))?;
+    if let Some(why) = run_index::stands_against(path, &run) {
+        let hint =
+            "bring its logs back as they were, or begin another run with `harness run`; nothing was started";
+        output::error(&format!("{}: {why}", path.display()), Some(hint));
+        return Err(ExitCode::Inconclusive);
+    }
     let plan = plan(run.header())?;
     Ok((plan, Resumes { directory, run: Box::new(run) }))
 }

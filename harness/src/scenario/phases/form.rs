@@ -4,6 +4,7 @@ use crate::scenario::form::{Form, wrong_kind};
 use crate::scenario::mistake::Rejection;
 use crate::scenario::tree::Value;
 use jiff::civil::Date;
+use reports::gate::day;
 use reports::gate::plan::Select;
 use reports::sha256::is_hex;
 use reports::units;
@@ -74,7 +75,7 @@ impl Form for Day {
         let (Value::String(text) | Value::Datetime(text)) = value else {
             return Err(wrong_kind("a date", value, "2026-12-31"));
         };
-        text.parse().map_err(|_| {
+        day(text).ok_or_else(|| {
             Rejection(format!("cannot be \"{text}\""), "write a date, such as 2026-12-31".to_owned())
         })
     }

@@ -106,6 +106,17 @@ fn a_waiver_ends_on_a_day_that_it_names() {
     assert_eq!(said(&(committed() + WAIVER)), "");
     let endless = committed() + &WAIVER.replace("expires = 2026-12-31\n", "");
     refused(&endless, "`waiver[0].expires` is missing", "write `expires = 2026-12-31`");
+    // A time or an offset would be dropped.
+    for day in [
+        "2026-12-01T23:59:59-12:00",
+        "2026-12-01T23:59:59Z",
+        "2026-12-01T23:59:59",
+        "\"20261201\"",
+        "\"+002026-12-01\"",
+    ] {
+        let timed = committed() + &WAIVER.replace("2026-12-31", day);
+        refused(&timed, "`waiver[0].expires` cannot be", "write a date, such as 2026-12-31");
+    }
     let never = committed() + &WAIVER.replace("2026-12-31", "\"never\"");
     refused(&never, "cannot be \"never\"", "write a date, such as 2026-12-31");
 }

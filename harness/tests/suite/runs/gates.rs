@@ -110,7 +110,7 @@ fn the_plan_of_the_project_says_what_is_missing_and_how_to_get_it() {
     let done = bench.start_by(bench.command().args(["phases", "--svg", "p.svg", "--phases", &plan])).end();
     assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
     let last = done.stdout.trim_end().lines().last().unwrap();
-    assert!(last.trim().starts_with("cargo deny") || last.trim().starts_with("harness run "), "{last}");
+    assert!(last.contains("cargo deny") || last.trim().starts_with("harness run "), "{last}");
     assert!(std::fs::read_to_string(bench.dir.path().join("p.svg")).unwrap().starts_with("<svg"));
 }
 
@@ -360,4 +360,39 @@ fn a_plan_that_is_too_large_and_names_that_are_not_seen_are_refused() {
     let done = bench.start_by(bench.command().args(["gate", "g\u{200b}", "--phases", "plan.toml"])).end();
     assert_eq!(done.status.code(), Some(64));
     assert!(done.stderr.contains("g\\u200b"), "{}", done.stderr);
+}
+
+/// The file that the plan names has another `name` since, by which its runs are sought.
+#[test]
+fn a_red_run_of_the_same_file_under_another_name_is_beside_the_decision() {
+    let bench = Bench::new(&scenario(1));
+    let run = || bench.start_by(bench.command().args(["run", "small.toml", "--quiet"])).end().status.code();
+    let plan = small_plan("scenario = \"small.toml\"\nfresh = \"7d\"");
+    let red = scenario(1).replace("name = \"small\"", "name = \"formerly\"");
+    let red = format!("{red}\n[[criterion]]\nname = \"never\"\npass = \"coordination.time p50 < 1us\"\n");
+    std::fs::write(bench.file(), red).unwrap();
+    assert_eq!(run(), Some(10));
+    std::fs::write(bench.file(), scenario(1)).unwrap();
+    assert_eq!(run(), Some(0));
+    let beside = |place: &str| {
+        let (exit, stdout, stderr) = bench.gate_of(&plan, &[]);
+        assert_eq!(exit, Some(0), "{stderr}");
+        assert!(stdout.starts_with("PASS, with 1 run beside it that did not pass"), "{stdout}");
+        assert!(stdout.contains("1 run of the same file, under the name formerly,"), "{stdout}");
+        assert!(stdout.contains(place), "{stdout}");
+    };
+    beside("and is there");
+    std::fs::remove_dir_all(bench.out().join("formerly")).unwrap();
+    beside("in the index of runs, and not there any more");
+}
+
+#[test]
+fn a_directory_of_runs_that_is_not_there_is_said_to_be_missing() {
+    let bench = Bench::new(&scenario(1));
+    let plan = small_plan("scenario = \"small.toml\"");
+    let (exit, _, stderr) = bench.gate_of(&plan, &["--runs", "nosuch"]);
+    assert_eq!(exit, Some(12));
+    assert!(stderr.contains("there is no directory `nosuch`"), "{stderr}");
+    let (_, _, stderr) = bench.gate_of(&plan, &[]);
+    assert!(!stderr.contains("there is no directory"), "nothing was run yet: {stderr}");
 }

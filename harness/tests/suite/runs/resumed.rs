@@ -322,3 +322,84 @@ fn what_befell_the_fleet_just_before_a_kill_is_known() {
     let verdicts: Vec<&str> = index.entries.iter().map(|entry| entry.verdict.as_str()).collect();
     assert_eq!((verdicts, index.damaged), (vec!["FAIL"], None));
 }
+
+/// The index of runs, and what a gate that asks for the run says.
+fn gate(bench: &Bench) -> (Option<i32>, String) {
+    let plan = super::gates::small_plan("scenario = \"small.toml\"\nfresh = \"7d\"");
+    let (exit, stdout, _) = bench.gate_of(&plan, &[]);
+    (exit, stdout)
+}
+
+#[track_caller]
+fn is_not_resumed(bench: &Bench, why: &str) {
+    let done = resume(bench, &["--quiet"]);
+    assert_eq!(done.status.code(), Some(12), "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains(why) && done.stderr.contains("says the index of runs"), "{}", done.stderr);
+    assert!(done.stderr.contains("hint: bring its logs back as they were"), "{}", done.stderr);
+}
+
+/// What an interrupted run has recorded is in the index. So is what it had when it went on.
+#[test]
+fn a_run_is_not_resumed_from_before_what_it_has_recorded() {
+    let bench = Bench::new(&scenario(3));
+    let run = bench.start(&["--quiet"]);
+    run.agents_under_load();
+    wait_for_rounds(&bench, "run.log", 20);
+    run.signal(Signal::SIGINT);
+    assert_eq!(run.end().status.code(), Some(21));
+    let run = bench.latest();
+    let log = run.join("run.log");
+    let whole = std::fs::read_to_string(&log).unwrap();
+    // To before its end, which is as a kill leaves it.
+    let lines = whole.split_inclusive('\n').count();
+    let cut: String = whole.split_inclusive('\n').take(lines * 2 / 3).collect();
+    std::fs::write(&log, cut).unwrap();
+    is_not_resumed(&bench, "its log was changed after the run: it was INCONCLUSIVE when it ended");
+    std::fs::write(&log, &whole).unwrap();
+
+    let again = bench.start_by(bench.command().args(["resume", "runs/small/latest", "--quiet"]));
+    wait_for_rounds(&bench, "run.2.log", 5);
+    again.signal(Signal::SIGINT);
+    assert_eq!(again.end().status.code(), Some(21));
+    let second = run.join("run.2.log");
+    let kept = std::fs::read(&second).unwrap();
+    std::fs::remove_file(&second).unwrap();
+    is_not_resumed(&bench, "its log was changed after the run");
+    assert!(gate(&bench).1.contains("its log was changed after the run"));
+    std::fs::write(&second, kept).unwrap();
+    let done = resume(&bench, &["--quiet"]);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let (exit, said) = gate(&bench);
+    assert_eq!(exit, Some(0), "{said}");
+    let text = std::fs::read(bench.out().join("index.jsonl")).unwrap();
+    let index = reports::gate::index::read(&text[..]);
+    assert_eq!((index.entries.len(), index.rivals, index.damaged), (1, vec![], None));
+    assert_eq!(index.entries[0].log_sha256.split('+').count(), 3);
+}
+
+#[test]
+fn a_segment_that_was_killed_and_removed_is_missed() {
+    let bench = killed();
+    let mut again = bench.start_by(bench.command().args(["resume", "runs/small/latest", "--quiet"]));
+    wait_for_rounds(&bench, "run.2.log", 5);
+    again.child.kill().unwrap();
+    again.child.wait().unwrap();
+    wait_until("its fleet has ended", || std::fs::read_dir(bench.shm.path()).unwrap().next().is_none());
+    let second = bench.latest().join("run.2.log");
+    let kept = std::fs::read(&second).unwrap();
+    std::fs::remove_file(&second).unwrap();
+    is_not_resumed(&bench, "the log of its last segment is gone");
+    let (exit, said) = gate(&bench);
+    assert_eq!(exit, Some(12), "{said}");
+    assert!(said.contains("the segment that had begun is gone"), "{said}");
+    // The first log has a hash since the run went on.
+    std::fs::write(&second, kept).unwrap();
+    let first = bench.latest().join("run.log");
+    let whole = std::fs::read_to_string(&first).unwrap();
+    let torn = format!("{whole}{{\"seq\":77,\"t_");
+    std::fs::write(&first, torn).unwrap();
+    is_not_resumed(&bench, "its log was changed after the run: it does not begin with what it was");
+    std::fs::write(&first, whole).unwrap();
+    assert_eq!(resume(&bench, &["--quiet"]).status.code(), Some(0));
+    assert_eq!(gate(&bench).0, Some(0));
+}

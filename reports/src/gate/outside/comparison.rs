@@ -1,9 +1,18 @@
 //! What `harness compare --json` says: whether anything has become worse than before, and from which limit on that counts.
 
-use super::{REMARKS_MAX, Reading};
+use serde_json::Value;
+
+use super::{REMARKS_MAX, Reading, not_json};
 use crate::compare::{Comparison, Outcome, Word};
 
 pub(super) fn read(text: &str) -> Result<Reading, String> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|_| format!("it is {}", not_json(text, "harness compare --json")))?;
+    if let Some(error) = value.get("error") {
+        let of = |key| error.get(key).and_then(Value::as_str);
+        let hint = of("hint").map_or_else(String::new, |hint| format!(" ({hint})"));
+        return Err(format!("there was no comparison: {}{hint}", of("message").unwrap_or("it says no more")));
+    }
     let comparison: Comparison = serde_json::from_str(text)
         .map_err(|error| format!("it is not the output of `harness compare --json`: {error}"))?;
     let figures = || comparison.against.iter().flat_map(|against| &against.figures);
@@ -60,5 +69,9 @@ mod tests {
         assert!(read(&comparison("INCONCLUSIVE", "undecided")).unwrap_err().contains("cannot say"));
         assert!(read(&comparison("NO-REGRESSION", "regressed")).unwrap_err().contains("1 of its figures"));
         assert!(read("{}").unwrap_err().contains("not the output"));
+        let refused = json!({ "error": { "message": "there is no baseline phase-1", "hint": "set it" } });
+        let why = read(&refused.to_string()).unwrap_err();
+        assert_eq!(why, "there was no comparison: there is no baseline phase-1 (set it)");
+        assert!(read("error: cut").unwrap_err().contains("not JSON, but `error: cut`"));
     }
 }

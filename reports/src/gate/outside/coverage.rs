@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Reading;
+use super::{Reading, not_json};
 
 /// Found and hit, of one kind of thing.
 type Pair = (u64, u64);
@@ -41,10 +41,10 @@ const SUMS: [&str; 6] = ["LF", "LH", "FNF", "FNH", "BRF", "BRH"];
 /// Sums over all files of a tracefile: the lines that it lists, else `LF`/`LH`; `FNF`/`FNH` functions, `BRF`/`BRH` branches. A source file
 /// may have a record of each test (`TN`): what any of them reached is reached.
 pub(super) fn lcov(text: &str) -> Result<Reading, String> {
-    let mut records: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut files: BTreeMap<&str, Vec<(Record<'_>, Pairs)>> = BTreeMap::new();
+    let mut records: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut files: BTreeMap<String, Vec<(Record<'_>, Pairs)>> = BTreeMap::new();
     let mut test = "";
-    let mut open: Option<(&str, Record<'_>)> = None;
+    let mut open: Option<(String, Record<'_>)> = None;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         let at = |why: String| format!("line {number}: {why}");
@@ -53,7 +53,8 @@ pub(super) fn lcov(text: &str) -> Result<Reading, String> {
             if open.is_some() {
                 return Err(at("a second `SF` before the `end_of_record` of the one before".to_owned()));
             }
-            if let Some(first) = records.insert((test, source), number) {
+            let source = plain(source);
+            if let Some(first) = records.insert((test, source.clone()), number) {
                 return Err(at(format!(
                     "`{source}` is duplicated: it is at line {first}: merge the tracefiles"
                 )));
@@ -87,6 +88,13 @@ pub(super) fn lcov(text: &str) -> Result<Reading, String> {
         *total = (total.0.saturating_add(found), total.1.saturating_add(hit));
     }
     figures([LINES, FUNCTIONS, BRANCHES, REGIONS].map(|kind| (kind, totals.get(kind).copied())))
+}
+
+/// The name of a file without what leads nowhere: `./a.rs` is `a.rs`.
+fn plain(source: &str) -> String {
+    let parts: Vec<&str> = source.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let root = if source.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 /// What all tests together found and hit of one source file. Where they list nothing, what one of them says that it reached most is
@@ -218,7 +226,8 @@ impl<'t> Record<'t> {
 
 /// The totals of an export, which must be the sums over its files.
 pub(super) fn llvm_cov(text: &str) -> Result<Reading, String> {
-    let export: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    let export: Value = serde_json::from_str(text)
+        .map_err(|_| format!("it is {}", not_json(text, "cargo llvm-cov --json")))?;
     let totals = export
         .pointer("/data/0/totals")
         .ok_or("it has no `data[0].totals`: is it the output of `cargo llvm-cov --json`?")?;
@@ -345,6 +354,11 @@ mod tests {
         }
         let twice = "SF:a.rs\nLF:1\nLH:1\nend_of_record\n".repeat(2);
         assert!(lcov(&twice).unwrap_err().contains("line 5: `a.rs` is duplicated: it is at line 1"));
+        for again in ["./a.rs", ".//a.rs", "././a.rs"] {
+            let twice =
+                format!("SF:a.rs\nLF:1\nLH:1\nend_of_record\nSF:{again}\nLF:1\nLH:1\nend_of_record\n");
+            assert!(lcov(&twice).unwrap_err().contains("`a.rs` is duplicated"), "{again}");
+        }
         assert!(
             lcov("LF:9\nSF:a.rs\nLF:1\nLH:1\nend_of_record\n")
                 .unwrap_err()

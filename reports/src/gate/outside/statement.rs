@@ -79,7 +79,7 @@ fn lines(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a date: write it like 2026-11-30"))
+    crate::gate::day(text).ok_or_else(|| format!("`{text}` is not a date: write it like 2026-11-30"))
 }
 
 /// A commit may be shortened, as builds say it.
@@ -127,6 +127,10 @@ mod tests {
             ("Name: Jane Doe\n", "", "no `Name`"),
             ("Jane Doe", "", "no `Name`"),
             ("2026-11-30", "30.11.2026", "is not a date"),
+            ("2026-11-30", "2026-11-30[Asia/Tokyo]", "is not a date"),
+            ("2026-11-30", "2026-11-30T23:59:59-12:00", "is not a date"),
+            ("2026-11-30", "20261130", "is not a date"),
+            ("2026-11-30", "+002026-11-30", "is not a date"),
             ("yes", "maybe", "write yes or no"),
             ("Name: Jane", "Name: A\nName: Jane", "duplicated"),
             ("Name: Jane Doe", "Jane Doe", "no `:`"),

@@ -2,18 +2,15 @@
 
 use serde_json::Value;
 
-use super::{REMARKS_MAX, Reading};
+use super::{REMARKS_MAX, Reading, not_json};
 
 /// One JSON object a line: diagnostics, and one summary of all checks that were asked for.
 pub(super) fn cargo_deny(text: &str) -> Result<Reading, String> {
     let mut reading = Reading::default();
     let (mut summaries, mut errors) = (Vec::new(), 0_u64);
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let value: Value = serde_json::from_str(line).map_err(|error| {
-            format!(
-                "line {} is not JSON ({error}): is it the output of `cargo deny --format json check`?",
-                index + 1
-            )
+        let value: Value = serde_json::from_str(line).map_err(|_| {
+            format!("line {} is {}", index + 1, not_json(line, "cargo deny --format json check"))
         })?;
         let of = |key| value.pointer(key).and_then(Value::as_str);
         let message = of("/fields/message").unwrap_or_default();
@@ -63,7 +60,8 @@ fn is_broken(level: &str, message: &str) -> bool {
 
 /// Vulnerabilities; what they were looked up in, and what was ignored, are remarks.
 pub(super) fn cargo_audit(text: &str) -> Result<Reading, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|_| format!("it is {}", not_json(text, "cargo audit --json")))?;
     let number = |key| value.pointer(key).and_then(Value::as_u64);
     let list = value.pointer("/vulnerabilities/list").and_then(Value::as_array);
     let (Some(count), Some(list)) = (number("/vulnerabilities/count"), list) else {
@@ -118,6 +116,20 @@ mod tests {
         let cut = r#"{"type":"diagnostic","fields":{"severity":"warning","message":"x"}}"#;
         assert!(cargo_deny(cut).unwrap_err().contains("no summary"));
         assert!(cargo_deny("advisories ok").unwrap_err().contains("not JSON"));
+    }
+
+    /// A shell has made the file, and what could not be started has written into it.
+    #[test]
+    fn a_tool_that_is_not_installed_is_named_with_what_installs_it() {
+        let said =
+            "error: no such command: `deny`\n\nhelp: view all installed commands with `cargo --list`\n";
+        let why = cargo_deny(said).unwrap_err();
+        assert!(why.contains("line 1 is not JSON, but `error: no such command: `deny``"), "{why}");
+        assert!(why.ends_with("install it with `cargo install --locked cargo-deny`"), "{why}");
+        let why = cargo_audit(&said.replace("deny", "audit")).unwrap_err();
+        assert!(why.ends_with("install it with `cargo install --locked cargo-audit`"), "{why}");
+        let why = cargo_deny(&format!("error: {}", "x".repeat(500))).unwrap_err();
+        assert!(why.contains("xxx…`: is it the output of `cargo deny --format json check`?"), "{why}");
     }
 
     #[test]

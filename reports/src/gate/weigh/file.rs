@@ -1,5 +1,7 @@
 //! Evidence that is a file of another program.
 
+use std::path::Path;
+
 use super::{Answer, Question, bands, is_signed, waive, worst};
 use crate::gate::builds::is_same_commit;
 use crate::gate::decision::{Finding, Step, Weighed};
@@ -15,7 +17,7 @@ pub(super) fn weigh(evidence: &Evidence, file: &OutsideFile, question: Question<
     let mut weighed =
         Weighed::open(evidence, format!("`{}` of {}{}{fresh}", file.pass, file.path, bonds(file)));
     match question.inputs.files.get(&(file.path.clone(), file.format)) {
-        None => weighed.found = format!("there is no file {}", file.path),
+        None => weighed.found = absent(&file.path),
         Some(Found { reading: Err(why), .. }) => {
             weighed.found = format!("{} cannot be read: {why}", file.path);
         }
@@ -52,9 +54,29 @@ fn step(evidence: &Evidence, file: &OutsideFile, question: Question<'_>, weighed
         }
         (Verdict::Fail, _) => "mend what fails, and make the file again".to_owned(),
         (_, Format::Statement) => format!("have {path} stated, in the lines that docs/gates.md shows"),
+        (_, Format::Comparison) => format!("make {path}{}", baseline(file, question)),
         _ => format!("make {path}"),
     };
     step(what, inputs.caller.command(&file.command), file.takes_ns)
+}
+
+/// Its command makes a file where it is started, so that is where it is looked for.
+fn absent(path: &str) -> String {
+    let place = if Path::new(path).is_absolute() { "" } else { " in the working directory" };
+    format!("there is no file {path}{place}")
+}
+
+/// How the baseline is kept that the command compares with, for it may not be there yet.
+fn baseline(file: &OutsideFile, question: Question<'_>) -> String {
+    let words = || file.command.split_whitespace();
+    let name = words().skip_while(|word| *word != "--baseline").nth(1);
+    let (Some(name), Some(runs)) = (name, words().find(|word| word.starts_with(RUNS_HERE))) else {
+        return String::new();
+    };
+    let set = question.inputs.caller.command(&format!("harness baseline set {name} {runs}"));
+    format!(
+        "; if the baseline {name} was not kept yet, keep it first, of the runs that passed the gate before: `{set}`"
+    )
 }
 
 /// The scenario whose runs the command reads, `{runs}/NAME`, and that has none: one of this gate, or of those before it.

@@ -5,6 +5,7 @@
 
 mod admit;
 mod advice;
+mod formerly;
 mod lost;
 mod matrix;
 
@@ -47,10 +48,14 @@ pub(super) fn weigh(evidence: &Evidence, runs: &Runs, question: Question<'_>) ->
     if let Some(unusable) = unusable(evidence, runs, recipes, question) {
         return unanswered(evidence, runs, unusable);
     }
-    match recipes {
+    let mut answer = match recipes {
         [recipe] => weigh_known(Wanted { evidence, runs, recipe, question }),
         cells => matrix::weigh(evidence, runs, cells, question),
+    };
+    if let Some(recipe) = recipes.first() {
+        formerly::other_names(Wanted { evidence, runs, recipe, question }, &mut answer.weighed);
     }
+    answer
 }
 
 /// Why a piece of evidence has no answer whatever was run, and what to do.
@@ -174,6 +179,7 @@ fn weigh_known(wanted: Wanted<'_>) -> Answer {
         weighed.verdict = weighed.verdict.max(Verdict::Inconclusive);
     }
     history(wanted, &admitted, &counted, &mut weighed);
+    formerly::other_texts(wanted, &admitted, &mut weighed);
     let is_closed = blocked || counted.iter().any(|run| run.verdict == Verdict::Inconclusive);
     weighed.findings = counted.into_iter().flat_map(|run| run.findings).collect();
     let step = advice::step(wanted, &weighed, &advice::Open { missing, blocked, stuck, unsealed });

@@ -15,35 +15,52 @@ pub(super) struct Strip {
 const WIDTH: f64 = 320.0;
 const MARGIN: f64 = 10.0;
 
-/// Of each criterion that has figures, in the order of the scenario.
+/// Of each criterion that has figures, in the order of the scenario. Scenarios of a matrix may ask different things under one name.
 pub(super) fn strips(weighed: &Weighed) -> Vec<Strip> {
-    let mut names: Vec<&str> = Vec::new();
+    let mut kinds: Vec<(&str, &str)> = Vec::new();
     for finding in weighed.findings.iter().filter(|finding| finding.value.is_some()) {
-        if !names.contains(&finding.criterion.as_str()) {
-            names.push(&finding.criterion);
+        let kind = (&*finding.criterion, &*finding.asked);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
         }
     }
-    names.into_iter().filter_map(|name| strip(name, weighed)).collect()
+    kinds.into_iter().filter_map(|kind| strip(kind, weighed)).collect()
 }
 
-fn strip(name: &str, weighed: &Weighed) -> Option<Strip> {
-    let of: Vec<&Finding> = weighed.findings.iter().filter(|finding| finding.criterion == name).collect();
+fn strip((name, asked): (&str, &str), weighed: &Weighed) -> Option<Strip> {
+    let is_of = |finding: &&Finding| finding.criterion == name && finding.asked == asked;
+    let of: Vec<&Finding> = weighed.findings.iter().filter(is_of).collect();
     let values: Vec<(f64, Verdict)> = of
         .iter()
         .filter_map(|finding| Some((finding.value.filter(|v| v.is_finite())?, finding.verdict)))
         .collect();
     let first = of.first()?;
     let threshold = first.threshold.filter(|threshold| threshold.is_finite())?;
-    let measured = match &of[..] {
-        [first, .., last] => format!("{} … {}", first.measured, last.measured),
-        _ => first.measured.clone(),
-    };
+    let measured = range(&of);
     Some(Strip {
         criterion: name.to_owned(),
         asked: first.asked.clone(),
         measured,
         svg: draw(&values, threshold, first.comparator.as_deref().unwrap_or_default()),
     })
+}
+
+/// `least … most`, and how many runs have no figure.
+fn range(of: &[&Finding]) -> String {
+    let mut figures: Vec<(f64, &str)> =
+        of.iter().filter_map(|finding| Some((finding.value?, &*finding.measured))).collect();
+    figures.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut range = match &figures[..] {
+        [] => String::new(),
+        [(_, least), .., (_, most)] if least != most => format!("{least} … {most}"),
+        [(_, only), ..] => (*only).to_owned(),
+    };
+    match of.len() - figures.len() {
+        0 => {}
+        1 => range.push_str("; 1 run has no figure"),
+        several => range.extend(["; ", &several.to_string(), " runs have no figure"]),
+    }
+    range
 }
 
 fn draw(values: &[(f64, Verdict)], threshold: f64, comparator: &str) -> String {

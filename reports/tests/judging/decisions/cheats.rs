@@ -296,7 +296,7 @@ fn a_run_that_was_killed_and_then_deleted_is_noticed() {
     let of = |exhibits: Vec<Exhibit>, ongoing: &[&str]| {
         let mut history = History::of(exhibits).indexed(&[green(20)]);
         history.index.entries.insert(0, begun.clone());
-        history.ongoing = ongoing.iter().map(|place| (*place).to_owned()).collect();
+        history.ongoing = ongoing.iter().map(|place| super::going(place)).collect();
         history.decide()
     };
     let gone = of(vec![green(20)], &[]);

@@ -160,3 +160,54 @@ fn an_altered_run_of_another_build_is_counted_once() {
     let bleached = Exhibit { directory: other.directory.clone(), log_sha256: "another".into(), ..green(15) };
     assert_eq!(beside(vec![bleached, green(20)]), "PASS, with 1 run beside it that did not pass");
 }
+
+/// Names that are no text are shown with the same character in place of what cannot be shown.
+#[test]
+fn a_run_is_not_hidden_by_a_directory_that_is_shown_alike() {
+    let shown = |exhibit: Exhibit| Exhibit { directory: "runs/synthetic/x\u{fffd}".into(), ..exhibit };
+    for exhibits in
+        [vec![green(20), shown(green(20)), shown(red(21))], vec![shown(red(21)), shown(green(20)), green(20)]]
+    {
+        let decision = History::of(exhibits).decide();
+        assert_eq!(decision.outcome, "FAIL", "{}", text(&decision));
+    }
+}
+
+/// A lock on the log of a red run makes it one that goes on.
+#[test]
+fn a_run_that_is_still_going_is_named_and_marks_the_headline() {
+    let of = |exhibits: Vec<Exhibit>, going: &[&str]| {
+        let mut history = History::of(exhibits);
+        history.ongoing = going.iter().map(|place| super::going(place)).collect();
+        history
+    };
+    let one = of(vec![green(20)], &["runs/synthetic/a"]).decide();
+    assert_eq!(one.headline(), "PASS, while 1 run is still going");
+    let note = "1 run is still going, and says nothing so far: runs/synthetic/a";
+    assert!(text(&one).contains(note), "{}", text(&one));
+    let two = of(vec![green(20)], &["runs/synthetic/a", "runs/synthetic/b"]).decide();
+    assert_eq!(two.headline(), "PASS, while 2 runs are still going");
+    assert!(of(vec![], &["runs/synthetic/a"]).decide().evidence[0].notes[0].contains(note));
+    // Each once, however many pieces of evidence ask for it.
+    let mut twice = of(vec![green(20)], &["runs/synthetic/a"]);
+    twice.gate.evidence.push(twice.gate.evidence[0].clone());
+    assert_eq!(twice.decide().headline(), "PASS, while 1 run is still going");
+    // Of another scenario or profile, it is none of these.
+    let mut other = of(vec![green(20)], &["runs/synthetic/a", "runs/other/a"]);
+    other.ongoing[0].profile = Some("ci".into());
+    other.ongoing[1].scenarios = vec!["other".into()];
+    assert_eq!(other.decide().headline(), "PASS");
+}
+
+/// The first run and the last may both be good.
+#[test]
+fn the_worst_figure_is_on_the_page_wherever_its_run_stands() {
+    let decision = History::of(vec![green(10), red(15), green(20)]).decide();
+    let measured =
+        |run: usize| decision.evidence[0].findings.iter().filter(|f| f.criterion == "all delivered").nth(run);
+    let (best, worst) = (&measured(0).unwrap().measured, &measured(1).unwrap().measured);
+    let pages = reports::render::gate::documents(&decision);
+    let (_, html) = pages.into_iter().find(|(name, _)| *name == "decision.html").unwrap();
+    let range = format!("<td data-label=\"Measured\">{worst} … {best}</td>");
+    assert!(html.contains(&range), "{range} is not in {html}");
+}

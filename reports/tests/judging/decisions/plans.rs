@@ -61,6 +61,26 @@ fn two(exhibits: Vec<Exhibit>) -> (Plan, Inputs) {
     (plan(vec![history.gate.clone(), later()]), history.inputs())
 }
 
+/// A director reads the top box and the next step, and no more.
+#[test]
+fn a_gate_before_it_that_is_not_passed_is_the_first_reason_and_the_next_step() {
+    let (plan, inputs) = two(vec![red(20)]);
+    let mut gate = plan.gates[1].clone();
+    for number in 0..5 {
+        let missing =
+            Evidence { name: format!("missing-{number}"), ..super::evidence(Source::Runs(super::runs())) };
+        gate.evidence.push(missing);
+    }
+    let mut plan = Plan { gates: vec![plan.gates[0].clone(), gate.clone()], ..plan };
+    plan.gates[0].evidence[0].fresh_ns = None;
+    let decision = decide(&plan, &gate, &inputs);
+    let failed = decision.reasons.iter().filter(|reason| reason.contains("is FAIL: ")).count();
+    assert!(decision.reasons[failed].contains("`gate` comes before this gate and is FAIL"), "{decision:#?}");
+    assert_eq!(decision.first_step().map(|step| &*step.command), Some("harness gate gate"));
+    // Without one, it is the quickest.
+    assert_eq!(alone(&gate, &inputs).first_step().map(|step| &*step.evidence), Some("missing-0"));
+}
+
 #[test]
 fn a_gate_opens_only_when_the_one_before_it_is_passed() {
     for (exhibits, outcome) in

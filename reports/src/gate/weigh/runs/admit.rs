@@ -46,7 +46,8 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<Admitted<'_>> {
     let copies = copies(&of_scenario, &index);
     let mut admitted: Vec<_> = of_scenario
         .into_iter()
-        .map(|exhibit| {
+        .enumerate()
+        .map(|(place, exhibit)| {
             let why_not = match &exhibit.judged {
                 Err(why) => Some(format!("its log does not verify: {why}")),
                 Ok(run) => index
@@ -54,7 +55,7 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<Admitted<'_>> {
                     .and_then(|entry| altered(entry, exhibit, run))
                     .or_else(|| refused(wanted, run)),
             };
-            let copied = copies.get(&*exhibit.directory).map(|copy| Doubt::Copied(copy.why.clone()));
+            let copied = copies.get(&place).map(|copy| Doubt::Copied(copy.why.clone()));
             Admitted { exhibit, why_not, doubt: copied.or_else(|| unsigned(wanted, exhibit)) }
         })
         .collect();
@@ -67,30 +68,33 @@ pub(super) fn all(wanted: Wanted<'_>) -> Vec<Admitted<'_>> {
 
 /// A copy does not count beside what it is a copy of. Where that does not count either, the copy stays in doubt: it may be the run itself,
 /// and the other one a copy that was given another date or build to hide it.
-fn leave_out_copies(admitted: &mut [Admitted<'_>], copies: &BTreeMap<&str, Copied<'_>>) {
-    let counts = |one: &&Admitted<'_>| one.why_not.is_none() && !copies.contains_key(&*one.exhibit.directory);
-    let counting: BTreeSet<&str> =
-        admitted.iter().filter(counts).map(|one| &*one.exhibit.directory).collect();
-    for one in admitted {
-        let copy = copies.get(&*one.exhibit.directory).filter(|copy| counting.contains(copy.of));
+fn leave_out_copies(admitted: &mut [Admitted<'_>], copies: &BTreeMap<usize, Copied>) {
+    let counts = |place: &usize| admitted[*place].why_not.is_none() && !copies.contains_key(place);
+    let counting: BTreeSet<usize> = (0..admitted.len()).filter(counts).collect();
+    for (place, one) in admitted.iter_mut().enumerate() {
+        let copy = copies.get(&place).filter(|copy| counting.contains(&copy.of));
         one.why_not = copy.map(|copy| copy.why.clone()).or(one.why_not.take());
     }
 }
 
 /// A run that is there once more.
-struct Copied<'a> {
-    /// The directory of what it is a copy of.
-    of: &'a str,
+struct Copied {
+    /// The place of what it is a copy of.
+    of: usize,
     why: String,
 }
 
-/// A run counts once, however often it lies there: the directories of the copies, each with what shows it. Of several that are one run,
+/// A run counts once, however often it lies there: the places of the copies, each with what shows it. Of several that are one run,
 /// that one is the original which is in the index as it is; else the one that was judged worse; else one that a key has signed; else the one
 /// that says that it began first. So the name of a directory chooses nothing, and no copy is newer than what it was made of. Two runs that began at the same time are two.
-fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTreeMap<&'a str, Copied<'a>> {
-    let mut judged: Vec<(&Exhibit, &JudgedRun)> =
-        exhibits.iter().filter_map(|exhibit| Some((*exhibit, exhibit.judged.as_deref().ok()?))).collect();
-    judged.sort_by_key(|(exhibit, run)| {
+///
+/// A run is known by its place among the others: two directories whose names are no text may be shown alike.
+fn copies(exhibits: &[&Exhibit], index: &BTreeMap<&str, &Entry>) -> BTreeMap<usize, Copied> {
+    let judged = exhibits.iter().enumerate();
+    let mut judged: Vec<(usize, &Exhibit, &JudgedRun)> = judged
+        .filter_map(|(place, exhibit)| Some((place, *exhibit, exhibit.judged.as_deref().ok()?)))
+        .collect();
+    judged.sort_by_key(|(_, exhibit, run)| {
         let id = &*run.judgement.run_id;
         let is_indexed = index.get(id).is_some_and(|entry| altered(entry, exhibit, run).is_none());
         let is_unsigned = exhibit.signers.is_empty();
@@ -98,13 +102,17 @@ fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTree
     });
     let (mut ids, mut logs, mut records) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut copies = BTreeMap::new();
-    for (exhibit, run) in judged {
-        let (place, id) = (&*exhibit.directory, &*run.judgement.run_id);
-        let of = |seen: &BTreeMap<&str, &'a str>, key: &str| seen.get(key).copied();
-        let log = of(&logs, &exhibit.log_sha256).map(|of| (of, format!("its log is that of {of}")));
-        let recorded = of(&records, &exhibit.records_sha256)
-            .map(|of| (of, format!("all that it recorded is what {of} recorded, under another header")));
-        let named = of(&ids, id).map(|of| (of, format!("it has the id of another run, {id} in {of}")));
+    for (place, exhibit, run) in judged {
+        let id = &*run.judgement.run_id;
+        let of = |seen: &BTreeMap<&str, usize>, key: &str| {
+            seen.get(key).map(|of| (*of, &*exhibits[*of].directory))
+        };
+        let log = of(&logs, &exhibit.log_sha256).map(|(of, name)| (of, format!("its log is that of {name}")));
+        let recorded = of(&records, &exhibit.records_sha256).map(|(of, name)| {
+            (of, format!("all that it recorded is what {name} recorded, under another header"))
+        });
+        let named =
+            of(&ids, id).map(|(of, name)| (of, format!("it has the id of another run, {id} in {name}")));
         if let Some((of, what)) = log.or(recorded).or(named) {
             copies.insert(place, Copied { of, why: format!("{what}: it is a copy") });
         }
@@ -119,13 +127,25 @@ fn copies<'a>(exhibits: &[&'a Exhibit], index: &BTreeMap<&str, &Entry>) -> BTree
     copies
 }
 
-/// The index has another log for it; of a run that did not end, another header.
-fn altered(entry: &Entry, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+/// The index has another log for it, or more of it; of a run that did not end, another header.
+pub(super) fn altered(entry: &Entry, exhibit: &Exhibit, run: &JudgedRun) -> Option<String> {
+    let logs = &exhibit.log_sha256;
     if entry.is_unfinished() {
-        let other = entry.contradicts(&run.judgement, &run.host, &run.build)?;
-        return Some(format!("its header was changed after the run began: {other}, says the index of runs"));
+        if let Some(other) = entry.contradicts(&run.judgement, &run.host, &run.build) {
+            return Some(format!(
+                "its header was changed after the run began: {other}, says the index of runs"
+            ));
+        }
+        return (!entry.is_followed_by(logs)).then(|| {
+            let what = if entry.is_begun_by(logs) {
+                "the segment that had begun is gone"
+            } else {
+                "it does not begin with what it was when the run went on"
+            };
+            format!("its log was changed after the run: {what}, says the index of runs")
+        });
     }
-    (entry.log_sha256 != exhibit.log_sha256).then(|| {
+    (entry.log_sha256 != *logs || entry.has_lost_its_log()).then(|| {
         format!(
             "its log was changed after the run: it was {} when it ended, says the index of runs",
             entry.verdict

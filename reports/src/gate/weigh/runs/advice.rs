@@ -41,7 +41,7 @@ pub(super) fn step(wanted: Wanted<'_>, weighed: &Weighed, open: &Open<'_>) -> Op
     let here = || inputs.caller.out.clone();
     let (what, runs, out) = match (weighed.verdict, open.stuck) {
         (Verdict::Fail, _) if is_elsewhere && wanted.runs.build == Whose::Any => {
-            (format!("mend what fails, and {}", elsewhere(open.missing)), need, here())
+            (format!("mend what fails, and {}{}", elsewhere(open.missing), and_seal(wanted)), need, here())
         }
         (Verdict::Fail, stuck) => {
             (format!("mend what fails, and {}", anew(wanted, Verdict::Fail, stuck)), need, here())
@@ -124,18 +124,20 @@ fn elsewhere(missing: u32) -> String {
 /// commit, and can be waived; what is INCONCLUSIVE may say more when it runs again as it is.
 fn anew(wanted: Wanted<'_>, verdict: Verdict, began: Option<Timestamp>) -> String {
     let is_failed = verdict == Verdict::Fail;
+    let sealed = and_seal(wanted);
     match (wanted.runs.build, wanted.runs.select) {
         (Whose::This, select) if is_failed || select == Select::All => {
-            return "run it with a build of a newer commit: what this build has run counts against it"
-                .to_owned();
+            return format!(
+                "run it with a build of a newer commit{sealed}: what this build has run counts against it"
+            );
         }
         (_, Select::Latest(n)) => {
-            return format!("run it {}: the latest {n} count", units::things(n.into(), "time"));
+            return format!("run it {}{sealed}: the latest {n} count", units::things(n.into(), "time"));
         }
         (_, Select::All) => {}
     }
     if let Some(until) = began.and_then(|began| leaves(wanted, began)) {
-        return format!("run it again after {until}: until then, the run that does not pass counts");
+        return format!("run it again after {until}{sealed}: until then, the run that does not pass counts");
     }
     let waived = if is_failed { "the failure waived, or " } else { "" };
     format!(
@@ -150,11 +152,17 @@ fn back(wanted: Wanted<'_>) -> String {
         return "bring back the logs that cannot be read, from a copy".to_owned();
     }
     if is_of_build {
-        return "bring back the runs that are gone, or run it with a build of a newer commit".to_owned();
+        return format!(
+            "bring back the runs that are gone, or run it with a build of a newer commit{}",
+            and_seal(wanted)
+        );
     }
     match newest.and_then(|began| leaves(wanted, began)) {
         Some(until) => {
-            format!("bring back the runs that are gone, or run it again after {until}: until then, they count")
+            format!(
+                "bring back the runs that are gone, or run it again after {until}{}: until then, they count",
+                and_seal(wanted)
+            )
         }
         None => "bring back the runs that are gone, or have `fresh` agreed on in the plan: without it, they count for ever".to_owned(),
     }

@@ -12,7 +12,7 @@ use super::Wanted;
 use super::admit::{self, Admitted};
 use crate::gate::builds::is_same_commit;
 use crate::gate::decision::Weighed;
-use crate::gate::exhibit::{Exhibit, Inputs};
+use crate::gate::exhibit::{Exhibit, Inputs, Ongoing};
 use crate::gate::index::Entry;
 use crate::gate::plan::Whose;
 use crate::units;
@@ -21,6 +21,8 @@ use crate::verdict::Verdict;
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
 pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut Weighed) -> bool {
     let mut blocked = doubts(wanted, weighed);
+    blocked |= contradicted(wanted, weighed);
+    going(wanted, weighed);
     let exhibits: Vec<&Exhibit> = found.iter().map(|one| one.exhibit).collect();
     let (gone, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
         gone(wanted, &exhibits).into_iter().partition(|entry| is_of_build(wanted, entry));
@@ -70,27 +72,78 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut We
 
 /// Entries of runs that would count, as far as the index says, and are not there; also those of other builds.
 fn gone<'a>(wanted: Wanted<'a>, found: &[&Exhibit]) -> Vec<&'a Entry> {
-    // A run is there with the log that it ended with, and one that has not ended with its directory and the header that it began with.
-    let logs: BTreeSet<&str> = found.iter().map(|exhibit| &*exhibit.log_sha256).collect();
-    let ongoing = &wanted.question.inputs.ongoing;
+    let in_question = wanted.question.inputs.index.entries.iter().filter(|entry| would_count(wanted, entry));
+    in_question.filter(|entry| !is_there(wanted.question.inputs, found, entry)).collect()
+}
+
+/// Whether the run of an entry is among those that were found.
+pub(super) fn is_there(inputs: &Inputs, found: &[&Exhibit], entry: &Entry) -> bool {
     // An unfinished entry has no hash, and neither has a log that cannot be read: the two are not the same run by that. A log that cannot be
     // judged keeps the evidence open by itself.
-    let has_begun_as = |exhibit: &Exhibit, entry: &Entry| match &exhibit.judged {
-        Ok(run) => entry.contradicts(&run.judgement, &run.host, &run.build).is_none(),
+    let has_begun_as = |exhibit: &Exhibit| match &exhibit.judged {
+        Ok(run) => admit::altered(entry, exhibit, run).is_none(),
         Err(_) => true,
     };
-    let is_there = |entry: &Entry| {
-        if entry.is_unfinished() {
-            ongoing.iter().any(|place| is_at(place, entry))
-                || found
-                    .iter()
-                    .any(|exhibit| is_at(&exhibit.directory, entry) && has_begun_as(exhibit, entry))
-        } else {
-            logs.contains(&*entry.log_sha256)
-        }
+    // A run is there with the log that it ended with, and one that has not ended with its directory and the header that it began with.
+    if entry.is_unfinished() {
+        inputs.ongoing.iter().any(|run| is_at(&run.directory, entry))
+            || found.iter().any(|exhibit| is_at(&exhibit.directory, entry) && has_begun_as(exhibit))
+    } else {
+        !entry.has_lost_its_log() && found.iter().any(|exhibit| exhibit.log_sha256 == entry.log_sha256)
+    }
+}
+
+/// What a run that is still going will be is not known, and a lock on its log may be held by any process.
+fn going(wanted: Wanted<'_>, weighed: &mut Weighed) {
+    let is_of =
+        |run: &&Ongoing| run.profile == wanted.runs.profile && run.scenarios.contains(&wanted.recipe.name);
+    weighed
+        .going
+        .extend(wanted.question.inputs.ongoing.iter().filter(is_of).map(|run| run.directory.clone()));
+    let (first, more) = match &weighed.going[..] {
+        [] => return,
+        [first] => (first, String::new()),
+        [first, others @ ..] => (first, format!(", and {} more", others.len())),
     };
-    let in_question = wanted.question.inputs.index.entries.iter().filter(|entry| would_count(wanted, entry));
-    in_question.filter(|entry| !is_there(entry)).collect()
+    weighed.notes.push(format!(
+        "{} still going, and {} nothing so far: {first}{more}",
+        if weighed.going.len() == 1 {
+            "1 run is".to_owned()
+        } else {
+            format!("{} runs are", weighed.going.len())
+        },
+        if weighed.going.len() == 1 { "says" } else { "say" },
+    ));
+}
+
+/// Runs of which a later line of the index contradicts what an earlier one has. What is there in the end may be what was left when the rest
+/// had been taken away, and which of several attempts to go on was the run itself cannot be known: none of them may be hidden.
+fn rivals(wanted: Wanted<'_>) -> Vec<(&Entry, &Entry)> {
+    let index = &wanted.question.inputs.index;
+    let first = |rival: &Entry| index.entries.iter().find(|entry| entry.run_id == rival.run_id);
+    let pairs = index.rivals.iter().filter_map(|rival| Some((first(rival)?, rival)));
+    let is_asked = |first: &Entry, rival: &Entry| would_count(wanted, first) || would_count(wanted, rival);
+    let is_bad = |entry: &Entry| entry.verdict != Verdict::Pass.word();
+    pairs
+        .filter(|(first, rival)| is_asked(first, rival) && is_of_build(wanted, first))
+        .filter(|(first, rival)| is_bad(first) || is_bad(rival))
+        .collect()
+}
+
+fn contradicted(wanted: Wanted<'_>, weighed: &mut Weighed) -> bool {
+    let rivals = rivals(wanted);
+    let mut verdicts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (first, rival) in &rivals {
+        verdicts.entry(&first.directory).or_insert_with(|| vec![&first.verdict]).push(&rival.verdict);
+    }
+    weighed.notes.extend(verdicts.iter().map(|(directory, verdicts)| {
+        format!(
+            "{directory} is in the index of runs as {}, each time with a log that does not begin with what was recorded before: \
+             it was changed between, or was resumed from a copy",
+            verdicts.join(", then ")
+        )
+    }));
+    !rivals.is_empty()
 }
 
 /// What keeps evidence open although runs of it are there.
@@ -108,6 +161,7 @@ pub(super) fn lost(wanted: Wanted<'_>) -> Lost {
     let found: Vec<&Exhibit> = exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name).collect();
     let is_unreadable = found.iter().any(|exhibit| is_unreadable(wanted, exhibit));
     let bad = gone(wanted, &found).into_iter().filter(|entry| entry.verdict != Verdict::Pass.word());
+    let bad = bad.chain(rivals(wanted).into_iter().map(|(first, _)| first));
     let of_build: Vec<&Entry> = bad.filter(|entry| is_of_build(wanted, entry)).collect();
     Lost {
         newest: of_build.iter().filter_map(|entry| entry.started_utc.parse().ok()).max(),
@@ -174,9 +228,14 @@ pub(super) fn unlisted(inputs: &Inputs) -> Option<&Exhibit> {
 
 /// As far as the index says.
 fn would_count(wanted: Wanted<'_>, entry: &Entry) -> bool {
-    entry.as_asked
-        && entry.scenario == wanted.recipe.name
+    entry.scenario == wanted.recipe.name
         && entry.scenario_sha256 == wanted.recipe.sha256
+        && would_answer(wanted, entry)
+}
+
+/// Whether it was asked as the gate asks, and when it asks, whatever the text of the scenario was.
+pub(super) fn would_answer(wanted: Wanted<'_>, entry: &Entry) -> bool {
+    entry.as_asked
         && entry.profile == wanted.runs.profile
         && admit::out_of_window(wanted, entry.started_utc.parse().ok()).is_none()
 }
@@ -193,6 +252,6 @@ fn is_known_pass(wanted: Wanted<'_>, exhibit: &Exhibit) -> bool {
 }
 
 /// Whether this is the directory that a run was begun in; the directory of runs may have moved.
-fn is_at(directory: &str, entry: &Entry) -> bool {
+pub(super) fn is_at(directory: &str, entry: &Entry) -> bool {
     Path::new(directory).ends_with(&entry.directory)
 }

@@ -30,6 +30,7 @@ pub(super) fn weigh(evidence: &Evidence, runs: &Runs, cells: &[Recipe], question
         weighed.findings.extend(cell.findings);
         weighed.runs.extend(cell.runs);
         weighed.runs_beside += cell.runs_beside;
+        weighed.going.extend(cell.going);
         if let Some(qualified) = cell.qualifies {
             let before = weighed.qualifies.take().map_or_else(String::new, |before| before + ", ");
             weighed.qualifies = Some(format!("{before}{} {qualified}", recipe.name));
