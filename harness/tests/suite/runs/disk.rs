@@ -256,7 +256,8 @@ fn a_directory_that_is_not_disturbed_yet_is_as_any_other() {
         calls = calls.to_str().unwrap()
     );
     let fault = format!(
-        "[[fault]]\nname = \"later\"\nkind = \"disk-full\"\ndir = {:?}\nat = \"12s\"\nfor = \"500ms\"\n",
+        "[[fault]]\nname = \"later\"\nkind = \"disk-full\"\ndir = {:?}\nat = \"12s\"\nfor = \"500ms\"\n\
+         may_meet_nothing = true\n",
         work.to_str().unwrap()
     );
     // On a busy host, a task of so many calls takes seconds: some end before the fault.

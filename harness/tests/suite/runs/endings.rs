@@ -294,7 +294,7 @@ fn a_full_disk_ends_the_run_without_a_pass() {
     }
     let bench = Bench::new(&scenario(60));
     // Room enough at the start, and then none.
-    let script = r#"mkdir runs && mount -t tmpfs -o size=64m tmpfs runs &&
+    let script = r#"mkdir runs && mount -t tmpfs -o size=64m tmpfs runs || exit 1
         { until [ -s runs/small/latest/run.log ]; do sleep 0.1; done; cat /dev/zero > runs/full; } 2> /dev/null & exec "$0" run small.toml --out runs --quiet"#;
     let output = bench
         .within(&mut Command::new("unshare"))
