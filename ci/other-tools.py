@@ -98,8 +98,9 @@ def read_tables(directory, summary, histograms):
     same("processes in samples.csv", fleet.name.nunique(), summary["plan"]["processes"])
     workers = pandas.read_csv(directory / "workers.csv")
     same("tasks in workers.csv", int(workers.answered.sum()), summary["counts"]["answered"])
+    # The histogram keeps three digits, of which the last may be off by one, and the file microseconds.
     slowest, task = workers.max_s.max() * 1e9, summary["distributions"]["task"]
-    close("the slowest task in workers.csv", slowest, task["max_ns"], 0.001)
+    close("the slowest task in workers.csv", slowest, task["max_ns"], 0.002)
     close("the time of all tasks in workers.csv", (workers.mean_s * workers.answered).sum() * 1e9, task["sum_ns"], 0.01)
     same("the fewest live agents in samples.csv", int(samples.agents_live.min()), summary["sweeps"]["live_min"])
 
