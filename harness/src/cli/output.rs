@@ -217,11 +217,14 @@ pub(crate) fn coloured_verdict(text: &str) -> String {
 
 /// Without its colours where they are not wanted.
 fn shown<'a>(stream: &impl RawStream, text: &'a str) -> Cow<'a, str> {
-    if AutoStream::choice(stream) == ColorChoice::Never {
-        strip_str(text).to_string().into()
-    } else {
-        text.into()
-    }
+    if wants_colours(stream) { text.into() } else { strip_str(text).to_string().into() }
+}
+
+/// Environments of CI count as terminals with colours, whatever they say of theirs: one that obeys no escapes gets none, unless
+/// colours are forced.
+fn wants_colours(stream: &impl RawStream) -> bool {
+    let is_forced = || std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    AutoStream::choice(stream) != ColorChoice::Never && (console::obeys_escapes() || is_forced())
 }
 
 /// Writes one line to stderr. What commands or files put into it is shown, and does nothing to the terminal.
@@ -251,7 +254,7 @@ pub(crate) fn mistakes(found: &Mistakes) {
         note_error(&format!("{place}{}", mistake.message()), mistake.hint());
     }
     if io::stderr().is_terminal() {
-        let coloured = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        let coloured = wants_colours(&io::stderr());
         let columns = fit::columns(Stream::Stderr).unwrap_or(WIDE);
         console::line(graphical(found, coloured, columns).trim_end());
     } else {

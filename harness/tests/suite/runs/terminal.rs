@@ -10,6 +10,8 @@ fn shown(bench: &Bench, (columns, term): (usize, &str), arguments: &[&str]) -> S
     let on_terminal = format!("stty cols {columns} rows 40; exec {HARNESS} '{quoted}'");
     let mut command = Command::new("script");
     bench.within(&mut command).args(["-q", "-e", "-c", &on_terminal, "/dev/null"]);
+    // CI says that it has colours: what the terminal says comes first.
+    command.env("CI", "true").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
     let output = command.env("TERM", term).stdin(Stdio::null()).output().unwrap();
     String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
 }

@@ -124,7 +124,7 @@ fn plain(facts: &Facts) -> [(Option<&'static str>, Tile); 4] {
             tile(
                 "processes",
                 n(u64::from(facts.header.plan.processes)),
-                format!("{} rounds", n(counts.rounds)),
+                units::things(counts.rounds, "round"),
             ),
         ),
         (
@@ -132,7 +132,11 @@ fn plain(facts: &Facts) -> [(Option<&'static str>, Tile); 4] {
             tile(
                 "undeclared incidents",
                 n(incidents),
-                if faults == 0 { String::new() } else { format!("beside {} faults", n(faults as u64)) },
+                if faults == 0 {
+                    String::new()
+                } else {
+                    format!("beside {}", units::things(faults as u64, "fault"))
+                },
             ),
         ),
     ]

@@ -327,10 +327,17 @@ impl Figure {
         Ok(y + LEGEND_ROW)
     }
 
+    /// Where lines end that go on to the end, some of which have fewer points than others: in the last tenth.
+    fn ends_at(&self) -> f64 {
+        let ends = self.lines.iter().filter_map(|line| line.points.last());
+        0.9 * ends.map(|last| last.t_ns).fold(0.0, f64::max)
+    }
+
     /// With a value, where several lines share an axis: the small ones lie on its bottom.
     fn legend(&self, line: &Line) -> String {
         match line.points.last() {
-            Some(last) if self.lines.len() > 1 && self.over == Over::Time => {
+            // A line that ends before the others has no value where they end.
+            Some(last) if self.lines.len() > 1 && self.over == Over::Time && last.t_ns >= self.ends_at() => {
                 let show = self.axis.show;
                 match self.axis.legend {
                     Legend::Newest => format!("{}: {} at the end", line.label, show(last.mean)),
@@ -356,16 +363,41 @@ type Drawn = Result<(), Box<dyn std::error::Error>>;
 mod tests {
     use super::*;
 
+    fn facts() -> Facts {
+        let log = std::fs::File::open("tests/fixtures/v1/death/run.log").unwrap();
+        crate::run_dir::judge_log(std::io::BufReader::new(log)).unwrap().1
+    }
+
+    fn line(label: &str, points: &[(f64, f64)]) -> Line {
+        let point =
+            |(t_ns, value): &(f64, f64)| Point { t_ns: *t_ns, mean: *value, low: *value, high: *value };
+        let points = points.iter().map(point).collect();
+        Line { label: label.into(), colour: Colour::One, points, band: Band::Hidden }
+    }
+
+    fn times(lines: Vec<Line>) -> Figure {
+        Figure::over_time("times", "Times", Axis::seconds("time"), lines)
+    }
+
+    #[test]
+    fn a_line_that_ends_before_the_others_has_no_value_where_they_end() {
+        let lines = vec![line("max", &[(1e9, 0.5), (2e9, 0.1)]), line("p99", &[(1e9, 0.4)])];
+        let svg = times(lines).plot(&facts()).unwrap().standalone();
+        assert!(svg.contains("max: ") && svg.matches(" at the end").count() == 1, "{svg}");
+    }
+
+    #[test]
+    fn a_limit_below_a_logarithmic_axis_is_told_and_not_drawn_on_its_bottom() {
+        let limit = Limit { label: "max < 10us".into(), value: 1e-5 };
+        let figure = times(vec![line("all", &[(1e9, 3e-4), (2e9, 5e-4)])]).limits(vec![limit]).with_log();
+        let svg = figure.plot(&facts()).unwrap().inline_log().unwrap();
+        assert!(svg.contains("below what is shown"), "{svg}");
+    }
+
     #[test]
     fn powers_of_ten_are_offered_only_where_a_value_is_above_zero() {
-        let log = std::fs::File::open("tests/fixtures/v1/death/run.log").unwrap();
-        let (_, facts) = crate::run_dir::judge_log(std::io::BufReader::new(log)).unwrap();
-        let plot = |value: f64| {
-            let points = vec![Point { t_ns: 1e9, mean: value, low: value, high: value }];
-            let line = Line { label: "all".into(), colour: Colour::One, points, band: Band::Hidden };
-            let figure = Figure::over_time("times", "Times", Axis::seconds("time"), vec![line]);
-            figure.with_log().plot(&facts).unwrap()
-        };
+        let facts = facts();
+        let plot = |value: f64| times(vec![line("all", &[(1e9, value)])]).with_log().plot(&facts).unwrap();
         assert!(plot(0.5).inline_log().is_some_and(|svg| svg.contains("(log)")));
         assert!(plot(0.0).inline_log().is_none());
     }

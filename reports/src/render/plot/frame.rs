@@ -137,7 +137,8 @@ impl Frame {
     }
 
     pub(super) fn shows(&self, limit: &Limit) -> bool {
-        let y = self.y_at(limit.value);
+        // Values that are below a logarithmic axis lie on its bottom; a limit there would be read as one of that height.
+        let y = if self.is_log { limit.value.log10() } else { self.y_at(limit.value) };
         (self.y.0..=self.y.1).contains(&y)
     }
 

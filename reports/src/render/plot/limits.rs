@@ -61,6 +61,8 @@ impl Limit {
                 units::count(times.floor()),
                 show(greatest)
             )
+        } else if times < 1.0 {
+            format!("limit {}, below what is shown", self.label)
         } else {
             format!("limit {}", self.label)
         }
