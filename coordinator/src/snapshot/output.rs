@@ -221,7 +221,7 @@ fn names_in(snapshot: &Snapshot) -> HashSet<String> {
     found.flat_map(names).filter_map(|name| name.into_os_string().into_string().ok()).collect()
 }
 
-/// When the backup was taken that has a copy of this name; `None` if it is no name of a copy.
+/// When the backup was taken that has a copy of this name; `None` if the name is not that of a copy.
 fn taken_of(name: &str) -> Option<u64> {
     let id = spooled::task_of(name)?;
     let (taken, stream) = name.strip_prefix(&name_of(id))?.split_once('.')?;

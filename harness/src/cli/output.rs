@@ -65,7 +65,11 @@ pub(crate) fn data(text: &str) -> Result<(), ExitCode> {
 
 /// As [`data`], for text that has styles of its own.
 pub(crate) fn styled(text: &str) -> Result<(), ExitCode> {
-    match written(text) {
+    unless_lost(written(text))
+}
+
+fn unless_lost(written: io::Result<()>) -> Result<(), ExitCode> {
+    match written {
         Err(found) if found.kind() != io::ErrorKind::BrokenPipe => Err(lost(&found)),
         _ => Ok(()),
     }
@@ -123,8 +127,11 @@ pub(crate) fn error_object(code: ExitCode) -> ExitCode {
 }
 
 fn written(text: &str) -> io::Result<()> {
+    written_as_it_is(&fit::for_stream(Stream::Stdout, shown(&io::stdout(), text).into_owned()))
+}
+
+fn written_as_it_is(text: &str) -> io::Result<()> {
     errors().has_data = true;
-    let text = fit::for_stream(Stream::Stdout, shown(&io::stdout(), text).into_owned());
     Outlet::open(Stream::Stdout).write_in_time(text.as_bytes())
 }
 
@@ -144,11 +151,7 @@ pub(crate) fn data_only(text: &str) -> ExitCode {
 
 /// As [`data_only`], of a script or a page that belongs into a file: its lines stay as they are, however wide.
 pub(crate) fn file_only(text: &str) -> ExitCode {
-    errors().has_data = true;
-    match Outlet::open(Stream::Stdout).write_in_time(text.as_bytes()) {
-        Err(found) if found.kind() != io::ErrorKind::BrokenPipe => lost(&found),
-        _ => ExitCode::Pass,
-    }
+    unless_lost(written_as_it_is(text)).err().unwrap_or(ExitCode::Pass)
 }
 
 /// Prints help or a version that was asked for.

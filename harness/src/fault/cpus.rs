@@ -23,7 +23,7 @@ pub(super) struct Cpus {
     offspring: Option<Offspring>,
 }
 
-/// The processors of one that is no target, or of a thread that began while its process was healed.
+/// The processors of a process that is not a target, or of a thread that began while its process was healed.
 #[derive(Debug)]
 struct Inherited {
     /// As targets were given them.
@@ -180,10 +180,7 @@ impl Fault for Cpus {
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
-        match (&self.offspring, self.agents_are_healed(system)) {
-            (Some(offspring), Look::Shown(shown)) => offspring.look(&shown),
-            (_, look) => look,
-        }
+        Offspring::look_behind(self.offspring.as_ref(), self.agents_are_healed(system))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Limit {
     offspring: Option<Offspring>,
 }
 
-/// The limit of one that is no target.
+/// The limit of a process that is not a target.
 #[derive(Debug)]
 struct Inherited {
     resource: Resource,
@@ -175,10 +175,7 @@ impl Fault for Limit {
     }
 
     fn prove_healed(&self, system: &dyn System) -> Look {
-        match (&self.offspring, self.agents_are_healed(system)) {
-            (Some(offspring), Look::Shown(shown)) => offspring.look(&shown),
-            (_, look) => look,
-        }
+        Offspring::look_behind(self.offspring.as_ref(), self.agents_are_healed(system))
     }
 }
 

@@ -60,7 +60,7 @@ impl Offspring {
     /// Heals, by a thread, whatever below `roots` shows the effect: each as the target that it descends from was.
     ///
     /// # Errors
-    /// There is no thread.
+    /// Its thread cannot be started.
     pub(super) fn heal<E: Effect>(
         effect: E,
         roots: HashSet<Identity>,
@@ -80,8 +80,16 @@ impl Offspring {
         Ok(Self { ended })
     }
 
-    /// Whether nothing has it any more. `shown` is how the kernel shows it.
-    pub(super) fn look(&self, shown: &str) -> Look {
+    /// Whether nothing has it any more: neither the agents, of which `agents` is a look, nor what they have started.
+    pub(super) fn look_behind(offspring: Option<&Self>, agents: Look) -> Look {
+        match (offspring, agents) {
+            (Some(offspring), Look::Shown(shown)) => offspring.look(&shown),
+            (_, look) => look,
+        }
+    }
+
+    /// `shown` is how the kernel shows it of the agents.
+    fn look(&self, shown: &str) -> Look {
         match &*self.ended.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Look::NotYet("what was started since is still looked through".to_owned()),
             Some(Err(why)) => Look::NotYet(why.clone()),
@@ -119,9 +127,8 @@ fn until_clean<E: Effect>(
             }
         }
         if Instant::now() > until {
-            failed.push("the fleet starts processes faster than they are healed".to_owned());
-            failed.truncate(1);
-            return Err(failed.remove(0));
+            let endless = || "the fleet starts processes faster than they are healed".to_owned();
+            return Err(failed.into_iter().next().unwrap_or_else(endless));
         }
         if !failed.is_empty() {
             std::thread::sleep(BETWEEN);

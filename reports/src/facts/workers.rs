@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::runlog::event::{PlanFacts, WorkerTimes, Workers};
+use crate::runlog::event::{PlanFacts, WorkerTimes, Workers, worker_place};
+use crate::stats::median;
 
 /// Bounded by the places of the plan.
 #[derive(Debug, Clone)]
@@ -48,9 +49,7 @@ impl WorkerFacts {
     }
 
     fn place(&self, name: &str) -> Option<(u32, u32)> {
-        let (coordinator, worker) = name.strip_prefix("worker/")?.split_once('.')?;
-        let place = (coordinator.parse().ok()?, worker.parse().ok()?);
-        (place.0 < self.shape.0 && place.1 < self.shape.1).then_some(place)
+        worker_place(name).filter(|place| place.0 < self.shape.0 && place.1 < self.shape.1)
     }
 
     /// Those that have answered tasks, the slowest on average first.
@@ -74,11 +73,9 @@ impl WorkerFacts {
 }
 
 /// Of their means; nothing where there is no second worker to compare with.
-pub fn median_ns(slowest_first: &[Slow]) -> Option<f64> {
-    let (count, at) = (slowest_first.len(), slowest_first.len() / 2);
-    let from = if count.is_multiple_of(2) { at.checked_sub(1)? } else { at };
-    let middle = &slowest_first[from..=at];
-    (count > 1).then(|| middle.iter().map(|slow| slow.mean_ns).sum::<f64>() / middle.len() as f64)
+pub fn median_ns(all: &[Slow]) -> Option<f64> {
+    let mut means: Vec<f64> = all.iter().map(|slow| slow.mean_ns).collect();
+    if means.len() > 1 { median(&mut means) } else { None }
 }
 
 #[cfg(test)]

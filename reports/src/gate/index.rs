@@ -16,7 +16,7 @@ use notation::framed::{Chain, Lines, Next, TooLong, append};
 use serde::{Deserialize, Serialize};
 
 use crate::runlog::event::{BuildFacts, Header, HostFacts};
-use crate::verdict::{Judgement, Variant};
+use crate::verdict::{Judgement, Variant, Verdict};
 
 /// Its name in the directory of runs.
 pub const FILE: &str = "index.jsonl";
@@ -93,6 +93,11 @@ impl Entry {
 
     pub fn is_unfinished(&self) -> bool {
         self.verdict == UNFINISHED
+    }
+
+    /// Whether it was PASS when it ended.
+    pub fn has_passed(&self) -> bool {
+        self.verdict == Verdict::Pass.word()
     }
 
     /// What the header of a run says now, and what it said when the run began. Nothing if they agree, as far as this has it.

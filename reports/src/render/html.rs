@@ -223,13 +223,6 @@ fn explained(judgement: &Judgement) -> &'static str {
     }
 }
 
-#[expect(clippy::unused_self, reason = "a template calls only methods of its page")]
-impl Page<'_> {
-    fn parts(&self, sentence: &str) -> Vec<Part> {
-        parts(sentence)
-    }
-}
-
 fn parts(sentence: &str) -> Vec<Part> {
     let pieces = sentence.split('`').enumerate();
     pieces.map(|(i, text)| Part { code: i % 2 == 1, text: text.to_owned() }).collect()

@@ -24,7 +24,7 @@ pub use causes::Causes;
 pub use checkpoint::{Checkpoint, OpenRounds};
 pub use command::{CommandDone, When};
 pub use death::DeathNoticed;
-pub(crate) use death::dependents;
+pub(crate) use death::{dependents, number, worker_place};
 pub use end::{End, EndReason};
 pub use fault::{
     BY_THE_END_WITH_ITS_COORDINATOR, BY_THE_END_WITH_THE_SUPERVISOR, FaultFacts, FaultKind, FaultMoment,

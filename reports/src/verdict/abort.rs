@@ -59,8 +59,8 @@ impl Way {
         if to.is_ceiling() && weakest.aggregation() == Aggregation::Slope {
             return Some(Self::Slope);
         }
-        let is_share = weakest.aggregation().quantile().is_some();
-        (to.is_ceiling() && is_one_a_round && is_share).then_some(Self::Rounds)
+        let is_quantile = weakest.aggregation().quantile().is_some();
+        (to.is_ceiling() && is_one_a_round && is_quantile).then_some(Self::Rounds)
     }
 }
 

@@ -76,7 +76,7 @@ pub(in crate::cli) fn inputs(
     let index = run_index::read(&args.runs);
     let asked = Asked {
         scenarios: recipes.values().flatten().map(|recipe: &Recipe| recipe.name.clone()).collect(),
-        files: recipes.keys().map(|(scenario, _)| home.join(scenario)).collect(),
+        files: recipes.keys().filter_map(|(scenario, _)| home.join(scenario).canonicalize().ok()).collect(),
     };
     let Runs { exhibits, ongoing } = found_runs(&args.runs, &asked, &seals)?;
     name_files(home, &exhibits, &index, &mut recipes);
@@ -110,7 +110,7 @@ fn name_files(home: &Path, exhibits: &[Exhibit], index: &Index, recipes: &mut Re
     let of_index = index.entries.iter().filter_map(|entry| entry.file.as_ref());
     let named: BTreeSet<&String> = of_runs.chain(of_index).collect();
     for ((scenario, _), cells) in recipes {
-        let file = home.join(scenario);
+        let Ok(file) = home.join(scenario).canonicalize() else { continue };
         let of_file = named.iter().filter(|named| denotes(named, &file)).map(|named| (*named).clone());
         let of_file: Vec<String> = of_file.collect();
         for cell in cells {
@@ -200,7 +200,7 @@ fn found(file: &OutsideFile, keys: &Keys) -> Option<Found> {
 /// Which runs are looked for.
 struct Asked {
     scenarios: BTreeSet<String>,
-    /// A scenario that has another name now is one of these files none the less.
+    /// A scenario that has another name now is one of these files none the less. Each is canonical.
     files: BTreeSet<PathBuf>,
 }
 
@@ -243,10 +243,9 @@ fn exhibits(runs: &Path, asked: &Asked, seals: &Seals) -> io::Result<Runs> {
     Ok(Runs { exhibits: found, ongoing })
 }
 
-/// Whether a name that was given on a command line is that of a file.
+/// Whether a name that was given on a command line is that of a file, whose path is canonical.
 fn denotes(named: &str, file: &Path) -> bool {
     let named = Path::new(named);
-    let Ok(file) = file.canonicalize() else { return false };
     if let Ok(named) = named.canonicalize() {
         return named == file;
     }
@@ -319,6 +318,7 @@ mod tests {
         std::fs::create_dir(home.path().join("scenarios")).unwrap();
         let file = home.path().join("scenarios/q.toml");
         std::fs::write(&file, "").unwrap();
+        let file = file.canonicalize().unwrap();
         std::fs::write(home.path().join("other.toml"), "").unwrap();
         let at = |name: &str| home.path().join(name).display().to_string();
         for (named, is_it) in [

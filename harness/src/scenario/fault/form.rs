@@ -18,9 +18,9 @@ const PERCENT: &str = r"^\s*(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]+)?)\s*%\s*$";
 /// Of at most 100, as the pattern has it: no more digits than that before the point, and one at least behind it.
 fn percent(text: &str) -> Option<f64> {
     let number = text.trim().strip_suffix('%')?.trim_end();
-    let is_short = number == "100" || number.split('.').next().is_some_and(|whole| whole.len() <= 2);
-    let is_whole = number.strip_prefix("100.").is_some_and(|rest| rest.bytes().all(|digit| digit == b'0'));
-    units::parse_number(number).filter(|_| is_short || is_whole).map(|share| share / 100.0)
+    let percent = units::parse_number(number)?;
+    let whole = number.split('.').next()?;
+    (whole.len() <= 2 || whole == "100" && percent <= 100.0).then_some(percent / 100.0)
 }
 
 impl Form for Moment {

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 
 use super::since::SOURCES_SINCE;
 use crate::runlog::event::{
-    Arrivals, Header, HostFacts, LoadModel, PlanFacts, Resized, Role, Scaled, StageFacts,
+    Arrivals, Header, HostFacts, LoadModel, PlanFacts, Resized, Role, Scaled, StageFacts, number,
+    worker_place,
 };
 use crate::sha256;
 
@@ -307,18 +308,14 @@ fn host(host: &HostFacts) -> Result<(), String> {
 
 /// The place that a process's name says, if the plan has it and its role fits.
 pub(super) fn has_place(plan: &PlanFacts, role: Role, name: &str) -> bool {
-    // As the fleet writes it: no sign, no leading zero.
-    let number = |text: &str| text.parse::<u32>().ok().filter(|n| n.to_string() == text);
     match role {
         Role::Harness => name == "harness",
         Role::Supervisor => name == "supervisor",
         Role::Coordinator => {
             name.strip_prefix("coord/").and_then(number).is_some_and(|c| c < plan.coordinators)
         }
-        Role::Worker => name
-            .strip_prefix("worker/")
-            .and_then(|place| place.split_once('.'))
-            .and_then(|(c, w)| Some((number(c)?, number(w)?)))
-            .is_some_and(|(c, w)| c < plan.coordinators && w < plan.workers_per_coordinator),
+        Role::Worker => {
+            worker_place(name).is_some_and(|(c, w)| c < plan.coordinators && w < plan.workers_per_coordinator)
+        }
     }
 }

@@ -190,7 +190,7 @@ fn a_file_of_the_users_is_neither_taken_for_a_note_nor_overwritten_by_one() {
         assert!(error.to_string().contains(&format!("{name}: cannot copy output into it")), "{error}");
         assert!(error.to_string().contains("the name is already taken"), "{error}");
         assert_eq!(desk.names(), [name]);
-        // It is no hindrance where nothing is to be copied.
+        // Where nothing is to be copied, it does not matter.
         desk.save(desk.snapshot(taken, &[]));
         assert_eq!(fs::read_to_string(&mine).unwrap(), "mine");
         fs::remove_file(&mine).unwrap();

@@ -3,8 +3,8 @@
 //! They answer another question, so they count neither way. One that did not pass is beside the decision all the same: a comment in a
 //! file is a change as well, and so is another name.
 
-use super::lost::{is_at, is_there, would_answer};
-use super::{Wanted, admit, is_hidden};
+use super::lost::{is_at, is_shown, is_there, would_answer};
+use super::{Wanted, admit};
 use crate::gate::decision::Weighed;
 use crate::gate::exhibit::{Exhibit, Inputs};
 use crate::gate::index::Entry;
@@ -17,14 +17,11 @@ use crate::verdict::Verdict;
 pub(super) fn other_texts(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut Weighed) {
     let (recipe, inputs) = (wanted.recipe, wanted.question.inputs);
     let exhibits: Vec<&Exhibit> = found.iter().map(|one| one.exhibit).collect();
-    let is_shown = |entry: &Entry| {
-        found.iter().any(|one| is_hidden(wanted, one) && is_at(&one.exhibit.directory, entry))
-    };
     let is_beside = |entry: &&Entry| {
         entry.scenario == recipe.name
             && entry.scenario_sha256 != recipe.sha256
             && is_gone_without_a_pass(wanted, &exhibits, entry)
-            && !is_shown(entry)
+            && !is_shown(wanted, found, entry)
     };
     let gone = inputs.index.entries.iter().filter(is_beside).count();
     note(weighed, gone, "of another text of the scenario", "in the index of runs, and not there any more");
@@ -81,9 +78,7 @@ fn is_known(inputs: &Inputs, name: &str) -> bool {
 }
 
 fn is_gone_without_a_pass(wanted: Wanted<'_>, found: &[&Exhibit], entry: &Entry) -> bool {
-    entry.verdict != Verdict::Pass.word()
-        && would_answer(wanted, entry)
-        && !is_there(wanted.question.inputs, found, entry)
+    !entry.has_passed() && would_answer(wanted, entry) && !is_there(wanted.question.inputs, found, entry)
 }
 
 /// It was asked as the gate asks, in its window, and did not pass.

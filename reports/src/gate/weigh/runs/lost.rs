@@ -16,7 +16,6 @@ use crate::gate::exhibit::{Exhibit, Inputs, Ongoing};
 use crate::gate::index::Entry;
 use crate::gate::plan::Whose;
 use crate::units;
-use crate::verdict::Verdict;
 
 /// Adds a note for what is gone. True if the evidence cannot be better than INCONCLUSIVE by it.
 pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut Weighed) -> bool {
@@ -26,13 +25,12 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut We
     let exhibits: Vec<&Exhibit> = found.iter().map(|one| one.exhibit).collect();
     let (gone, elsewhere): (Vec<&Entry>, Vec<&Entry>) =
         gone(wanted, &exhibits).into_iter().partition(|entry| is_of_build(wanted, entry));
-    let is_bad = |entry: &&Entry| entry.verdict != Verdict::Pass.word();
+    let is_bad = |entry: &&Entry| !entry.has_passed();
     let bad = gone.iter().copied().filter(is_bad).count();
     let unfinished = gone.iter().filter(|entry| entry.is_unfinished()).count();
     // What is there and did not pass is counted among those that do not count.
-    let hidden = || found.iter().filter(|one| super::is_hidden(wanted, one));
-    let is_shown = |entry: &&Entry| hidden().any(|one| is_at(&one.exhibit.directory, entry));
-    let beside = elsewhere.into_iter().filter(|entry| is_bad(entry) && !is_shown(entry)).count();
+    let beside =
+        elsewhere.into_iter().filter(|entry| is_bad(entry) && !is_shown(wanted, found, entry)).count();
     if beside > 0 {
         weighed.runs_beside += beside;
         weighed.notes.push(format!(
@@ -74,6 +72,11 @@ pub(super) fn notes(wanted: Wanted<'_>, found: &[Admitted<'_>], weighed: &mut We
 fn gone<'a>(wanted: Wanted<'a>, found: &[&Exhibit]) -> Vec<&'a Entry> {
     let in_question = wanted.question.inputs.index.entries.iter().filter(|entry| would_count(wanted, entry));
     in_question.filter(|entry| !is_there(wanted.question.inputs, found, entry)).collect()
+}
+
+/// Whether the run of an entry is shown as one that did not pass and does not count.
+pub(super) fn is_shown(wanted: Wanted<'_>, found: &[Admitted<'_>], entry: &Entry) -> bool {
+    found.iter().any(|one| super::is_hidden(wanted, one) && is_at(&one.exhibit.directory, entry))
 }
 
 /// Whether the run of an entry is among those that were found.
@@ -123,10 +126,9 @@ fn rivals(wanted: Wanted<'_>) -> Vec<(&Entry, &Entry)> {
     let first = |rival: &Entry| index.entries.iter().find(|entry| entry.run_id == rival.run_id);
     let pairs = index.rivals.iter().filter_map(|rival| Some((first(rival)?, rival)));
     let is_asked = |first: &Entry, rival: &Entry| would_count(wanted, first) || would_count(wanted, rival);
-    let is_bad = |entry: &Entry| entry.verdict != Verdict::Pass.word();
     pairs
         .filter(|(first, rival)| is_asked(first, rival) && is_of_build(wanted, first))
-        .filter(|(first, rival)| is_bad(first) || is_bad(rival))
+        .filter(|(first, rival)| !first.has_passed() || !rival.has_passed())
         .collect()
 }
 
@@ -160,7 +162,7 @@ pub(super) fn lost(wanted: Wanted<'_>) -> Lost {
     let exhibits = wanted.question.inputs.exhibits.iter();
     let found: Vec<&Exhibit> = exhibits.filter(|exhibit| exhibit.scenario == wanted.recipe.name).collect();
     let is_unreadable = found.iter().any(|exhibit| is_unreadable(wanted, exhibit));
-    let bad = gone(wanted, &found).into_iter().filter(|entry| entry.verdict != Verdict::Pass.word());
+    let bad = gone(wanted, &found).into_iter().filter(|entry| !entry.has_passed());
     let bad = bad.chain(rivals(wanted).into_iter().map(|(first, _)| first));
     let of_build: Vec<&Entry> = bad.filter(|entry| is_of_build(wanted, entry)).collect();
     Lost {
@@ -248,7 +250,7 @@ fn is_known_pass(wanted: Wanted<'_>, exhibit: &Exhibit) -> bool {
         .index
         .entries
         .iter()
-        .any(|entry| is_at(&exhibit.directory, entry) && entry.verdict == Verdict::Pass.word())
+        .any(|entry| is_at(&exhibit.directory, entry) && entry.has_passed())
 }
 
 /// Whether this is the directory that a run was begun in; the directory of runs may have moved.
